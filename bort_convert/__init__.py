@@ -1,0 +1,38 @@
+"""Amazon Alexa's Bort, from MXNet checkpoints to Hugging Face model folders, with a proof that nothing changed.
+
+The public functions and values are imported when they are first used, so that ``import bort_convert`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BortConvertError": "bort_convert.errors",
+    "Conversion": "bort_convert.conversion.convert",
+    "Ledger": "bort_convert.conversion.ledger",
+    "ParamsFile": "bort_convert.params",
+    "build_ledger": "bort_convert.conversion.ledger",
+    "convert": "bort_convert.conversion.convert",
+    "open_params": "bort_convert.params",
+    "write_sample": "bort_convert.parity.sample",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from bort_convert.conversion.convert import Conversion as Conversion
+    from bort_convert.conversion.convert import convert as convert
+    from bort_convert.conversion.ledger import Ledger as Ledger
+    from bort_convert.conversion.ledger import build_ledger as build_ledger
+    from bort_convert.errors import BortConvertError as BortConvertError
+    from bort_convert.params import ParamsFile as ParamsFile
+    from bort_convert.params import open_params as open_params
+    from bort_convert.parity.sample import write_sample as write_sample
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

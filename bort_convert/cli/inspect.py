@@ -1,0 +1,44 @@
+"""``convert-bort inspect``."""
+
+import click
+
+from bort_convert.cli import options, rendering
+from bort_convert.conversion.ledger import build_ledger
+from bort_convert.conversion.record import architecture_document, dump, entry_document
+from bort_convert.errors import TensorMismatchError
+from bort_convert.params import open_params
+
+
+@click.command()
+@options.CHECKPOINT
+@options.declaration
+@options.JSON
+def command(
+    checkpoint: str, architecture: str | None, num_heads: int | None, head: str | None, as_json: bool
+) -> None:
+    """Shows what CHECKPOINT is and what becomes of each of its tensors. Reads names and shapes, no data.
+
+    \b
+    Example:
+      convert-bort inspect bort.params
+    """
+    with open_params(checkpoint) as params:
+        try:
+            ledger = build_ledger(params, architecture=architecture, num_heads=num_heads, head=head)
+        except TensorMismatchError as error:
+            if error.problems and not as_json:
+                rendering.print_problems(error.problems)
+            raise
+        if as_json:
+            document = {
+                "container": params.container,
+                "size": params.size,
+                "num_tensors": len(params.arrays),
+                "num_parameters": ledger.num_parameters,
+                "dtypes": sorted({array.dtype.name for array in params.arrays}),
+                "architecture": architecture_document(ledger),
+                "ledger": [entry_document(entry) for entry in ledger.entries],
+            }
+            click.echo(dump(document), nl=False)
+        else:
+            rendering.print_inspection(params, ledger)

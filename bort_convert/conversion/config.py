@@ -1,0 +1,35 @@
+"""The model folder's ``config.json``."""
+
+from collections.abc import Mapping
+
+from bort_convert.bort import architecture as bort
+from bort_convert.conversion.ledger import Ledger
+
+CONFIG_NAME = "config.json"
+
+
+def config_document(ledger: Ledger) -> Mapping[str, object]:
+    """The config of ``ledger``'s model, in the terms of Transformers' ``BertConfig``."""
+    architecture = ledger.architecture
+    dtypes = {entry.dtype.name for entry in ledger.written}
+    return {
+        "architectures": [ledger.head.model_class],
+        "model_type": "bert",
+        "vocab_size": architecture.vocab_size,
+        "hidden_size": architecture.units,
+        "num_hidden_layers": architecture.num_layers,
+        "num_attention_heads": architecture.num_heads,
+        "intermediate_size": architecture.hidden_size,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": bort.DROPOUT,
+        "attention_probs_dropout_prob": bort.DROPOUT,
+        "max_position_embeddings": architecture.max_length,
+        "type_vocab_size": 1,
+        "initializer_range": 0.02,
+        "layer_norm_eps": bort.LAYER_NORM_EPS,
+        "pad_token_id": bort.PAD_ID,
+        "bos_token_id": bort.BOS_ID,
+        "eos_token_id": bort.EOS_ID,
+        "tie_word_embeddings": ledger.tied,
+        "dtype": dtypes.pop() if len(dtypes) == 1 else "float32",
+    }

@@ -1,0 +1,166 @@
+"""The MXNet side, alone in its process: writes sample checkpoints and computes reference outputs.
+
+One stand-alone file that needs mxnet, gluonnlp and numpy only, and runs under Python 3.7 to 3.12, so that any MXNet of any
+environment can be asked. It takes one argument, the path of a job in JSON, and prints one line of JSON for each event:
+``{"versions": {...}}`` first, then ``{"done": dtype}`` for each dtype. Jobs::
+
+    {"command": "sample", "checkpoint": path to write, "seed": int,
+     "architecture": {num_layers, num_heads, units, hidden_size, max_length, vocab_size}, "head": name}
+    {"command": "run", "checkpoint": path to read, "architecture": ..., "head": name,
+     "inputs": path of an .npz, "outputs": {dtype: path of an .npz to write}}
+
+The inputs are batches ``B.input_ids`` (batch, length) int32, ``B.valid_length`` (batch,) int32 and ``B.masked_positions``
+(batch, n) int32 for batch names B. The outputs are ``B.embedding`` and ``B.hidden.I`` (batch, length, units),
+``B.attention.I`` (batch, heads, length, length) and ``B.mlm_logits`` (batch, n, vocabulary).
+"""
+
+import json
+import sys
+
+import numpy as np
+
+if not hasattr(np, "bool"):
+    np.bool = np.bool_  # mxnet 1.9.1 reads it on import; NumPy 1.24 took it away
+
+import gluonnlp as nlp
+import mxnet as mx
+
+LAYER_NORM_EPS = 1e-5
+DROPOUT = 0.1
+
+
+def main(job_path):
+    """Does the job and reports its events."""
+    with open(job_path) as file:
+        job = json.load(file)
+    report(
+        versions={
+            "python": sys.version.split()[0],
+            "mxnet": mx.__version__,
+            "gluonnlp": nlp.__version__,
+            "numpy": np.__version__,
+        }
+    )
+    {"sample": sample, "run": run}[job["command"]](job)
+
+
+def report(**event):
+    """Prints one event."""
+    print(json.dumps(event))
+    sys.stdout.flush()
+
+
+def build(architecture, head, outputs=False):
+    """The GluonNLP model of a Bort: no token types, no pooler, an MLM decoder or none.
+
+    ``outputs`` makes it give every layer's hidden states and attention probabilities.
+    """
+    encoder = nlp.model.BERTEncoder(
+        num_layers=architecture["num_layers"],
+        units=architecture["units"],
+        hidden_size=architecture["hidden_size"],
+        max_length=architecture["max_length"],
+        num_heads=architecture["num_heads"],
+        dropout=DROPOUT,
+        output_attention=outputs,
+        output_all_encodings=outputs,
+        activation="gelu",
+        layer_norm_eps=LAYER_NORM_EPS,
+    )
+    return nlp.model.RoBERTaModel(
+        encoder,
+        vocab_size=architecture["vocab_size"],
+        units=architecture["units"],
+        embed_size=architecture["units"],
+        use_decoder=head == "mlm",
+    )
+
+
+def sample(job):
+    """Writes a random checkpoint with ``save_parameters``, every tensor of it such that it matters to the outputs."""
+    model = build(job["architecture"], job["head"])
+    model.initialize(mx.init.Zero())
+    forward(model, {"input_ids": np.zeros((1, 1)), "valid_length": np.ones(1), "masked_positions": np.zeros((1, 1))})
+    generator = np.random.RandomState(job["seed"])
+    # A tied weight has two names and one parameter, which must be drawn once.
+    parameters = {id(parameter): parameter for parameter in model._collect_params_with_prefix().values()}
+    for parameter in parameters.values():
+        parameter.set_data(mx.nd.array(draw(generator, parameter), dtype="float32"))
+    model.save_parameters(job["checkpoint"])
+    report(done="float32")
+
+
+def draw(generator, parameter):
+    """Random values at which no stage of the model saturates or vanishes."""
+    values = generator.standard_normal(parameter.shape).astype("float32")
+    if parameter.name.endswith("gamma"):
+        return 1 + 0.1 * values
+    if len(parameter.shape) == 1:
+        return 0.1 * values
+    if "embed" in parameter.name or "position" in parameter.name:
+        return 0.5 * values
+    return values * np.float32(1 / np.sqrt(parameter.shape[1]))
+
+
+def run(job):
+    """Loads the checkpoint with ``load_parameters`` and writes the outputs of every dtype."""
+    with np.load(job["inputs"]) as arrays:
+        inputs = {name: arrays[name] for name in arrays.files}
+    batches = sorted({name.split(".")[0] for name in inputs})
+    for dtype, path in job["outputs"].items():
+        model = load(job, dtype)
+        outputs = {}
+        for batch in batches:
+            arrays = {name: inputs[batch + "." + name] for name in ("input_ids", "valid_length", "masked_positions")}
+            for stage, array in stages(model, arrays, dtype).items():
+                outputs[batch + "." + stage] = array
+        with open(path, "wb") as file:
+            np.savez(file, **outputs)
+        report(done=dtype)
+
+
+def load(job, dtype):
+    """The model of the checkpoint in ``dtype``. Every parameter must be in the file."""
+    model = build(job["architecture"], job["head"], outputs=True)
+    model.cast(dtype)
+    options = {"ctx": mx.cpu(), "cast_dtype": True, "ignore_extra": job["ignore_extra"]}
+    try:
+        model.load_parameters(job["checkpoint"], **options)
+    except mx.base.MXNetError as error:
+        if "np_shape" not in str(error):
+            raise
+        # A file saved in NumPy-shape mode can be read in that mode alone.
+        with mx.util.np_shape(True):
+            model.load_parameters(job["checkpoint"], **options)
+    return model
+
+
+def stages(model, inputs, dtype):
+    """Every output of one batch, by stage."""
+    embeddings = []
+    hook = model.encoder.layer_norm.register_forward_hook(
+        lambda block, arguments, output: embeddings.append(output.asnumpy())
+    )
+    results = forward(model, inputs, dtype)
+    hook.detach()
+    hidden, attention = results[0], results[1]
+    outputs = {"embedding": embeddings[0]}
+    for layer in range(len(hidden)):
+        outputs["hidden.%d" % layer] = hidden[layer].asnumpy()
+        outputs["attention.%d" % layer] = attention[layer].asnumpy()
+    if len(results) > 2:
+        outputs["mlm_logits"] = results[2].asnumpy()
+    return outputs
+
+
+def forward(model, inputs, dtype="float32"):
+    """The model's results for one batch. ``valid_length`` must have the model's dtype."""
+    return model(
+        mx.nd.array(inputs["input_ids"], dtype="int32"),
+        mx.nd.array(inputs["valid_length"], dtype=dtype),
+        mx.nd.array(inputs["masked_positions"], dtype="int32"),
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
