@@ -67,6 +67,7 @@ class Published:
     max_length: int
 
     def matches_shapes(self, sizes: Sizes | Architecture) -> bool:
+        """Whether a file of these sizes has the shapes of this architecture."""
         return (self.num_layers, self.hidden_size, self.units, self.max_length) == (
             sizes.num_layers,
             sizes.hidden_size,
@@ -75,6 +76,7 @@ class Published:
         )
 
     def matches(self, architecture: Architecture) -> bool:
+        """Whether this is the architecture, heads included."""
         return self.matches_shapes(architecture) and self.num_heads == architecture.num_heads
 
 
@@ -117,6 +119,5 @@ def detect(sizes: Sizes, *, name: str | None = None, num_heads: int | None = Non
 
 def _describe(sizes: Sizes) -> str:
     return (
-        f"{sizes.num_layers} layers, {sizes.units} units, hidden size {sizes.hidden_size}, "
-        f"{sizes.max_length} positions"
+        f"{sizes.num_layers} layers, {sizes.units} units, hidden size {sizes.hidden_size}, {sizes.max_length} positions"
     )

@@ -9,6 +9,7 @@ import click
 
 from bort_convert.cli import options, rendering
 from bort_convert.conversion.convert import convert
+from bort_convert.conversion.ledger import Declaration
 from bort_convert.conversion.record import architecture_document, dump, entry_document
 
 
@@ -19,16 +20,7 @@ from bort_convert.conversion.record import architecture_document, dump, entry_do
 @click.option("--force", is_flag=True, help="Replace MODEL_DIR if it holds a model.")
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 @options.JSON
-def command(
-    checkpoint: str,
-    model_dir: str,
-    architecture: str | None,
-    num_heads: int | None,
-    head: str | None,
-    force: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+def command(declared: Declaration, checkpoint: str, model_dir: str, force: bool, dry_run: bool, as_json: bool) -> None:
     """Converts CHECKPOINT, an MXNet parameter file, into the new folder MODEL_DIR, which
     transformers.AutoModel.from_pretrained loads.
 
@@ -37,16 +29,7 @@ def command(
       convert-bort convert bort.params bort/
     """
     with _progress_bar() as progress:
-        conversion = convert(
-            checkpoint,
-            model_dir,
-            architecture=architecture,
-            num_heads=num_heads,
-            head=head,
-            force=force,
-            dry_run=dry_run,
-            progress=progress,
-        )
+        conversion = convert(checkpoint, model_dir, declared, force=force, dry_run=dry_run, progress=progress)
     if as_json:
         document = {
             "model_dir": None if dry_run else str(conversion.model_dir),

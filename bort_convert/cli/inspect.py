@@ -3,7 +3,7 @@
 import click
 
 from bort_convert.cli import options, rendering
-from bort_convert.conversion.ledger import build_ledger
+from bort_convert.conversion.ledger import Declaration, build_ledger
 from bort_convert.conversion.record import architecture_document, dump, entry_document
 from bort_convert.errors import TensorMismatchError
 from bort_convert.params import open_params
@@ -13,9 +13,7 @@ from bort_convert.params import open_params
 @options.CHECKPOINT
 @options.declaration
 @options.JSON
-def command(
-    checkpoint: str, architecture: str | None, num_heads: int | None, head: str | None, as_json: bool
-) -> None:
+def command(declared: Declaration, checkpoint: str, as_json: bool) -> None:
     """Shows what CHECKPOINT is and what becomes of each of its tensors. Reads names and shapes, no data.
 
     \b
@@ -24,10 +22,10 @@ def command(
     """
     with open_params(checkpoint) as params:
         try:
-            ledger = build_ledger(params, architecture=architecture, num_heads=num_heads, head=head)
+            ledger = build_ledger(params, declared)
         except TensorMismatchError as error:
             if error.problems and not as_json:
-                rendering.print_problems(error.problems)
+                click.echo(rendering.problem_table(error.problems))
             raise
         if as_json:
             document = {
@@ -41,4 +39,4 @@ def command(
             }
             click.echo(dump(document), nl=False)
         else:
-            rendering.print_inspection(params, ledger)
+            click.echo(rendering.inspection(params, ledger))

@@ -1,14 +1,13 @@
 """Options that several commands share."""
 
+import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
 
 import click
 
 from bort_convert.bort.architecture import PUBLISHED
 from bort_convert.bort.heads import HEADS
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+from bort_convert.conversion.ledger import Declaration
 
 CHECKPOINT = click.argument("checkpoint", type=click.Path())
 MODEL_DIR = click.argument("model_dir", type=click.Path())
@@ -28,6 +27,19 @@ _NUM_HEADS = click.option(
 _HEAD = click.option("--head", type=click.Choice(list(HEADS)), help="Take less than the checkpoint holds.")
 
 
-def declaration(command: Decorated) -> Decorated:
-    """``--architecture``, ``--num-heads`` and ``--head``: what the file itself cannot say."""
-    return _ARCHITECTURE(_NUM_HEADS(_HEAD(command)))
+def declaration(command: Callable[..., None]) -> Callable[..., None]:
+    """``--architecture``, ``--num-heads`` and ``--head``, given to the command as its first argument, a Declaration."""
+
+    @functools.wraps(command)
+    def gather(*, architecture: str | None, num_heads: int | None, head: str | None, **others: object) -> None:
+        command(Declaration(architecture, num_heads, head), **others)
+
+    return _ARCHITECTURE(_NUM_HEADS(_HEAD(gather)))
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """The value of an option that lists whole numbers."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers like 1,2,17") from None

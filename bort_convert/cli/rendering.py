@@ -1,17 +1,13 @@
-"""What the commands print: values in, text out. Rich is imported where a table is printed, for it costs time."""
+"""What `convert` and `inspect` print: values in, text out."""
 
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bort_convert.conversion.convert import Conversion
 from bort_convert.conversion.ledger import Entry, Ledger, Operation
 from bort_convert.errors import Problem
 from bort_convert.params import ParamsFile
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _LAYER = re.compile(r"(?<=\.)\d+(?=\.(?:attention|proj|layer_norm|ffn|intermediate|output))")
 
@@ -37,67 +33,42 @@ def conversion_summary(conversion: Conversion, shown_dir: Path) -> str:
     return "\n".join(lines)
 
 
-def print_inspection(params: ParamsFile, ledger: Ledger) -> None:
+def inspection(params: ParamsFile, ledger: Ledger) -> str:
     """What a checkpoint is, then its ledger with the layers folded."""
-    console = _console()
     dtypes = sorted({array.dtype.name for array in params.arrays})
     versions = sorted({array.version for array in params.arrays})
-    console.print(f"{params.path}", style="bold", highlight=False)
-    for label, value in (
+    facts = (
         ("container", f"{params.container} ({', '.join(versions)} arrays), {_megabytes(params.size)}"),
         ("architecture", ledger.architecture.description),
-        ("head", f"{ledger.head.name} → {ledger.head.model_class}"),
+        ("head", f"{ledger.head.name}, becomes {ledger.head.model_class}"),
         ("vocabulary", f"{ledger.architecture.vocab_size} tokens"),
         ("dtypes", ", ".join(dtypes)),
         ("tensors", f"{len(params.arrays)} in the file, {ledger.num_parameters / 1e6:.1f} M parameters"),
-    ):
-        console.print(f"  {label:<13} {value}", highlight=False)
-    console.print()
-    _print_ledger(console, ledger.entries)
-
-
-def print_problems(problems: Sequence[Problem]) -> None:
-    """Everything that keeps a file from being a Bort, in one table."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for header in ("problem", "tensor", "found"):
-        table.add_column(header, overflow="fold")
-    for problem in problems:
-        table.add_row(problem.kind, problem.name, problem.detail)
-    _console().print(table)
-
-
-def _print_ledger(console: "Console", entries: Sequence[Entry]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for header in ("", "source", "target", "shape"):
-        table.add_column(header, overflow="fold")
-    for first, count in _fold(entries):
+    )
+    lines = [str(params.path), *(f"  {label:<13} {value}" for label, value in facts), ""]
+    for first, count in _fold(ledger.entries):
         layers = f"{{0-{count - 1}}}" if count > 1 else r"\g<0>"
-        source = first.source.name if first.source else "-"
-        target = first.target or f"({first.note})"
+        source = _LAYER.sub(layers, first.source.name) if first.source else "-"
+        target = _LAYER.sub(layers, first.target) if first.target else first.note
         shape = "×".join(str(size) for size in first.shape)
-        table.add_row(first.operation.value, _LAYER.sub(layers, source), _LAYER.sub(layers, target), shape)
-    console.print(table)
+        lines += [f"{first.operation.value:<6} {source}  {shape}", f"       → {target}"]
+    return "\n".join(lines)
+
+
+def problem_table(problems: Sequence[Problem]) -> str:
+    """Everything that keeps a file from being a Bort, one line each."""
+    return "\n".join(f"{problem.kind:<10} {problem.name}: {problem.detail}" for problem in problems)
 
 
 def _fold(entries: Sequence[Entry]) -> Iterator[tuple[Entry, int]]:
     """Each entry that differs from others in more than its layer, with the number of layers it stands for."""
-
-    def key(entry: Entry) -> tuple[object, ...]:
-        name = entry.source.name if entry.source else ""
-        return entry.operation, _LAYER.sub("*", name), entry.shape, entry.dtype
-
-    first_of: dict[tuple[object, ...], Entry] = {}
-    counts: dict[tuple[object, ...], int] = {}
+    folded: dict[tuple[object, ...], list[Entry]] = {}
     for entry in entries:
-        identity = (*key(entry), _LAYER.sub("*", entry.target or ""))
-        first_of.setdefault(identity, entry)
-        counts[identity] = counts.get(identity, 0) + 1
-    for identity, entry in first_of.items():
-        yield entry, counts[identity]
+        source = _LAYER.sub("*", entry.source.name if entry.source else "")
+        key = (entry.operation, source, _LAYER.sub("*", entry.target or ""), entry.shape, entry.dtype)
+        folded.setdefault(key, []).append(entry)
+    for alike in folded.values():
+        yield alike[0], len(alike)
 
 
 _PAST = {
@@ -110,9 +81,3 @@ _PAST = {
 
 def _megabytes(nbytes: int) -> str:
     return f"{nbytes / 1e6:,.1f} MB"
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console()

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,9 @@ from pathlib import Path
 from bort_convert.conversion import safetensors_writer
 from bort_convert.conversion.config import CONFIG_NAME, config_document
 from bort_convert.conversion.folder import NewFolder, check_destination, sync
-from bort_convert.conversion.ledger import Entry, Ledger, Operation, build_ledger
+from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Entry, Ledger, build_ledger
 from bort_convert.conversion.record import RECORD_NAME, dump, record_document
+from bort_convert.conversion.ties import build_compared_ledger
 from bort_convert.params import ParamsFile, open_params
 
 
@@ -29,31 +30,27 @@ class Conversion:
 def convert(
     checkpoint: str | os.PathLike[str],
     model_dir: str | os.PathLike[str],
+    declared: Declaration = NOTHING_DECLARED,
     *,
-    architecture: str | None = None,
-    num_heads: int | None = None,
-    head: str | None = None,
     force: bool = False,
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Conversion:
     """Converts ``checkpoint`` into the new model folder ``model_dir``.
 
-    ``architecture``, ``num_heads`` and ``head`` declare what the file does not say or ask for less than it holds; ``force``
-    replaces a model folder; ``dry_run`` stops before anything is written; ``progress`` is called with the bytes done and the
-    bytes in all. Raises a BortConvertError, and then nothing has been written or replaced.
+    ``force`` replaces a model folder; ``dry_run`` stops before anything is written; ``progress`` is called with the bytes done
+    and the bytes in all. Raises a BortConvertError, and then nothing has been written or replaced.
     """
     checkpoint, model_dir = Path(checkpoint), Path(model_dir)
     with open_params(checkpoint) as params:
-        ledger = build_ledger(params, architecture=architecture, num_heads=num_heads, head=head)
+        build_ledger(params, declared)
         check_destination(model_dir, force)
         if dry_run:
-            return Conversion(checkpoint, model_dir, ledger, params.size, None)
+            return Conversion(checkpoint, model_dir, build_compared_ledger(params, declared), params.size, None)
         # The digest of the whole file is one long chain of blocks; it runs beside all the rest.
         with ThreadPoolExecutor(max_workers=3) as pool:
-            file_digest = pool.submit(_sha256, params, 0, params.size)
-            if not _ties_hold(params, ledger):
-                ledger = build_ledger(params, architecture=architecture, num_heads=num_heads, head=head, tied=False)
+            file_digest = pool.submit(_sha256, params.all_chunks())
+            ledger = build_compared_ledger(params, declared)
             with NewFolder(model_dir, force=force) as folder:
                 _write(params, ledger, folder, pool, file_digest, progress)
         return Conversion(checkpoint, model_dir, ledger, params.size, file_digest.result())
@@ -92,21 +89,12 @@ def _write(
     folder.commit()
 
 
-def _ties_hold(params: ParamsFile, ledger: Ledger) -> bool:
-    """Whether every tied tensor has the bytes of the tensor that it is tied to."""
-    written = {entry.target: entry.source for entry in ledger.written}
-    pairs = [(entry.source, written[entry.tied_to]) for entry in ledger.entries if entry.operation is Operation.TIE]
-    return all(first and second and params.same_bytes(first, second) for first, second in pairs)
-
-
 def _entry_digest(params: ParamsFile, entry: Entry) -> str:
-    if entry.source is None:
-        return hashlib.sha256(bytes(entry.nbytes)).hexdigest()
-    return _sha256(params, entry.source.offset, entry.nbytes)
+    return _sha256(params.chunks(entry.source) if entry.source else [bytes(entry.nbytes)])
 
 
-def _sha256(params: ParamsFile, offset: int, nbytes: int) -> str:
+def _sha256(chunks: Iterable[bytes | memoryview]) -> str:
     digest = hashlib.sha256()
-    for chunk in params.chunks(offset, nbytes):
+    for chunk in chunks:
         digest.update(chunk)
     return digest.hexdigest()

@@ -4,6 +4,7 @@ Everything is written into a hidden folder beside the destination, made durable,
 hidden folder is locked while its process lives, so that the next conversion can tell what a killed one left behind.
 """
 
+import fcntl
 import os
 import shutil
 import sys
@@ -12,11 +13,6 @@ from types import TracebackType
 from typing import Self
 
 from bort_convert.errors import DestinationError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no advisory locks on folders; there, what a killed process left stays.
-    fcntl = None  # type: ignore[assignment]
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _MODEL_FILES = ("config.json", "conversion.json")
@@ -31,7 +27,9 @@ def check_destination(destination: Path, force: bool) -> None:
     except OSError as error:
         raise DestinationError(f"{destination}: cannot be read: {error.strerror}; choose another MODEL_DIR") from error
     if names and not force:
-        raise DestinationError(f"{destination}: the folder is not empty (it has {names[0]}); give --force to replace it")
+        raise DestinationError(
+            f"{destination}: the folder is not empty (it has {names[0]}); give --force to replace it"
+        )
     if names and not any(name in names for name in _MODEL_FILES):
         raise DestinationError(
             f"{destination}: --force replaces a model folder, and this one has neither {' nor '.join(_MODEL_FILES)} "
@@ -57,7 +55,9 @@ class NewFolder:
             self.path.mkdir()
             self._descriptor = os.open(self.path, os.O_RDONLY)
         except OSError as error:
-            raise DestinationError(f"{destination}: cannot be written: {error.strerror}; choose another MODEL_DIR") from error
+            raise DestinationError(
+                f"{destination}: cannot be written: {error.strerror}; choose another MODEL_DIR"
+            ) from error
         _lock(self._descriptor)
 
     def __enter__(self) -> Self:
@@ -77,7 +77,9 @@ class NewFolder:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise DestinationError(f"{self.destination}: cannot be written: {error.strerror}; free space first") from error
+            raise DestinationError(
+                f"{self.destination}: cannot be written: {error.strerror}; free space first"
+            ) from error
 
     def commit(self) -> None:
         """Renames the folder into place, in one step where the system can exchange two folders."""
@@ -90,7 +92,9 @@ class NewFolder:
                 os.rename(self.path, self.destination)
             sync(_parent(self.destination))
         except OSError as error:
-            raise DestinationError(f"{self.destination}: cannot be replaced: {error.strerror}; nothing was changed") from error
+            raise DestinationError(
+                f"{self.destination}: cannot be replaced: {error.strerror}; nothing was changed"
+            ) from error
 
 
 def sync(path: Path) -> None:
@@ -143,11 +147,8 @@ def _remove_litter(destination: Path) -> None:
 
 def _lock(descriptor: int) -> bool:
     """Whether the folder could be locked, and is now until it is closed."""
-    if fcntl is None:
-        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
-

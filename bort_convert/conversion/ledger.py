@@ -71,9 +71,7 @@ class Ledger:
 
         Larger elements first, so that every tensor of a file with mixed dtypes is aligned; else the inventory's order.
         """
-        return tuple(
-            sorted((entry for entry in self.entries if entry.nbytes), key=lambda entry: -entry.dtype.itemsize)
-        )
+        return tuple(sorted((entry for entry in self.entries if entry.nbytes), key=lambda entry: -entry.dtype.itemsize))
 
     @property
     def num_parameters(self) -> int:
@@ -85,19 +83,28 @@ class Ledger:
         return Counter(entry.operation for entry in self.entries)
 
 
-def build_ledger(
-    params: ParamsFile,
-    *,
-    architecture: str | None = None,
-    num_heads: int | None = None,
-    head: str | None = None,
-    tied: bool = True,
-) -> Ledger:
-    """The ledger of ``params``, given what the user declares of it.
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What the user says of a checkpoint: what no tensor tells, or what must hold.
 
-    ``head`` asks for less than the file holds. ``tied`` says whether the tensors that a tie makes equal are equal, which
-    only their bytes tell. Raises TensorMismatchError, with every ``problem`` of the file, UnknownArchitectureError or
-    ArchitectureMismatchError.
+    ``architecture`` is a published name that the file must match, ``num_heads`` the heads of an architecture that was not
+    published, ``head`` asks for less than the file holds.
+    """
+
+    architecture: str | None = None
+    num_heads: int | None = None
+    head: str | None = None
+
+
+NOTHING_DECLARED = Declaration()
+
+
+def build_ledger(params: ParamsFile, declared: Declaration = NOTHING_DECLARED, *, tied: bool = True) -> Ledger:
+    """The ledger of ``params``.
+
+    ``tied`` says whether the tensors that a tie makes equal are equal, which only their bytes tell: see
+    `bort_convert.conversion.ties`. Raises TensorMismatchError with every problem of the file, UnknownArchitectureError,
+    ArchitectureMismatchError or InvalidOptionError.
     """
     if not params.named:
         raise TensorMismatchError(
@@ -106,20 +113,20 @@ def build_ledger(
         )
     try:
         sizes = detect_sizes({array.name: array.shape for array in params.arrays})
-        declared = detect(sizes, name=architecture, num_heads=num_heads)
+        architecture = detect(sizes, name=declared.architecture, num_heads=declared.num_heads)
     except BortConvertError as error:
         raise type(error)(f"{params.path}: {error}") from error
     stored_head = detect_head(params.by_name)
-    chosen_head = HEADS[head] if head else stored_head
+    chosen_head = HEADS[declared.head] if declared.head else stored_head
     if not _holds(stored_head, chosen_head):
         raise TensorMismatchError(
             f"{params.path}: --head {chosen_head.name} asks for more than the file holds, which is a Bort of head "
             f"{stored_head.name}; leave the option out"
         )
-    entries, problems = _match(params.by_name, declared, stored_head, chosen_head, tied)
+    entries, problems = _match(params.by_name, architecture, stored_head, chosen_head, tied)
     if problems:
         raise TensorMismatchError(_summarise(params, problems), problems)
-    return Ledger(declared, chosen_head, tied, tuple(entries))
+    return Ledger(architecture, chosen_head, tied, tuple(entries))
 
 
 def _holds(stored: Head, chosen: Head) -> bool:

@@ -6,9 +6,12 @@ It holds no times and no paths: the same checkpoint gives the same bytes.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 from bort_convert import __version__
-from bort_convert.conversion.ledger import Entry, Ledger
+from bort_convert.bort.heads import HEADS
+from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Entry, Ledger
+from bort_convert.errors import ModelFolderError
 
 RECORD_NAME = "conversion.json"
 RECORD_VERSION = 1
@@ -24,7 +27,8 @@ def record_document(
         "source": {"container": container, "size": size, "sha256": sha256},
         "architecture": architecture_document(ledger),
         "ledger": [
-            entry_document(entry) | ({"sha256": digests[entry.target]} if entry.target in digests else {})
+            entry_document(entry)
+            | ({"sha256": digests[entry.target]} if entry.target and entry.target in digests else {})
             for entry in ledger.entries
         ],
     }
@@ -52,6 +56,23 @@ def entry_document(entry: Entry) -> dict[str, object]:
         **({"tied_to": entry.tied_to} if entry.tied_to else {}),
         **({"note": entry.note} if entry.note else {}),
     }
+
+
+def read_declaration(model_dir: Path) -> Declaration:
+    """What was declared of the checkpoint when ``model_dir`` was made; nothing, where the folder has no record.
+
+    Raises ModelFolderError for a record that cannot be read.
+    """
+    path = model_dir / RECORD_NAME
+    try:
+        architecture = json.loads(path.read_text(encoding="utf-8"))["architecture"]
+        return Declaration(num_heads=int(architecture["num_heads"]), head=HEADS[architecture["head"]].name)
+    except FileNotFoundError:
+        return NOTHING_DECLARED
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelFolderError(
+            f"{path}: not a record of this tool ({error!r}); convert the checkpoint again"
+        ) from error
 
 
 def dump(document: Mapping[str, object]) -> str:

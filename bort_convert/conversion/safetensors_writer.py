@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bort_convert.conversion.ledger import Entry, Operation
 from bort_convert.errors import DestinationError, OutputCheckError, TruncatedFileError
-from bort_convert.params import ParamsFile
+from bort_convert.params import ParamsFile, StoredArray
 
 MODEL_NAME = "model.safetensors"
 
@@ -50,9 +50,11 @@ def write(params: ParamsFile, entries: Sequence[Entry], path: Path, progress: Ca
                 if entry.operation is Operation.ZERO:
                     file.write(bytes(entry.nbytes))
                 elif entry.source is not None:
-                    _copy(params, entry.source.offset, entry.nbytes, file.fileno(), progress)
+                    _copy(params, entry.source, file.fileno(), progress)
         except OSError as error:
-            raise DestinationError(f"{path.parent}: cannot be written: {error.strerror}; free space or choose another") from error
+            raise DestinationError(
+                f"{path.parent}: cannot be written: {error.strerror}; free space or choose another"
+            ) from error
 
 
 def check(path: Path, entries: Sequence[Entry]) -> None:
@@ -74,22 +76,31 @@ def check(path: Path, entries: Sequence[Entry]) -> None:
         raise OutputCheckError(f"{path}: reads back differently from what was planned: {', '.join(wrong[:3])}")
 
 
-def _copy(params: ParamsFile, offset: int, nbytes: int, target: int, progress: Callable[[int], None]) -> None:
-    """Appends a range of the source to the descriptor ``target``."""
-    end = offset + nbytes
-    while offset < end and hasattr(os, "copy_file_range"):
-        try:
-            count = os.copy_file_range(params.descriptor, target, min(end - offset, _COPY_SIZE), offset)
-        except OSError as error:
-            if error.errno not in _NO_KERNEL_COPY:
-                raise
-            break
-        if count == 0:
-            raise TruncatedFileError(f"{params.path}: cut short at byte {offset} while it was being read; try again")
-        offset += count
-        progress(count)
-    for chunk in params.chunks(offset, end - offset):
+def _copy(params: ParamsFile, array: StoredArray, target: int, progress: Callable[[int], None]) -> None:
+    """Appends the array's data to the descriptor ``target``."""
+    if _copy_in_kernel(params, array, target, progress):
+        return
+    for chunk in params.chunks(array):
         written = 0
         while written < len(chunk):
             written += os.write(target, chunk[written:])
         progress(len(chunk))
+
+
+def _copy_in_kernel(params: ParamsFile, array: StoredArray, target: int, progress: Callable[[int], None]) -> bool:
+    """Appends without the bytes entering this process; false, and nothing done, where the system cannot."""
+    offset, end = array.offset, array.offset + array.nbytes
+    while offset < end:
+        try:
+            count = os.copy_file_range(params.descriptor, target, min(end - offset, _COPY_SIZE), offset)
+        except AttributeError:
+            return False
+        except OSError as error:
+            if error.errno in _NO_KERNEL_COPY and offset == array.offset:
+                return False
+            raise
+        if count == 0:
+            raise TruncatedFileError(f"{params.path}: cut short at byte {offset} while it was being read; try again")
+        offset += count
+        progress(count)
+    return True

@@ -84,36 +84,42 @@ class ParamsFile:
             return np.zeros(array.shape, array.dtype.numpy)
         return np.ndarray(array.shape, array.dtype.numpy, self._mapping, array.offset)
 
-    def chunks(self, offset: int, nbytes: int) -> Iterator[memoryview]:
-        """The file's bytes from ``offset`` on, ``READ_SIZE`` at a time, in one buffer that each step overwrites.
+    def chunks(self, array: StoredArray) -> Iterator[memoryview]:
+        """The array's data, little-endian and in C order: see `read_chunks`."""
+        return read_chunks(self.path, self.descriptor, array.offset, array.nbytes)
 
-        Reads instead of mapping: a file that another process cuts short is then a TruncatedFileError, where touching a
-        mapping would end this process.
-        """
-        buffer = memoryview(bytearray(min(READ_SIZE, nbytes)))
-        end = offset + nbytes
-        while offset < end:
-            chunk = buffer[: end - offset]
-            self._fill(chunk, offset)
-            yield chunk
-            offset += len(chunk)
-
-    def _fill(self, buffer: memoryview, offset: int) -> None:
-        filled = 0
-        while filled < len(buffer):
-            count = os.preadv(self.descriptor, [buffer[filled:]], offset + filled)
-            if count == 0:
-                raise TruncatedFileError(f"{self.path}: cut short at byte {offset + filled} while it was read; try again")
-            filled += count
+    def all_chunks(self) -> Iterator[memoryview]:
+        """The whole file: see `read_chunks`."""
+        return read_chunks(self.path, self.descriptor, 0, self.size)
 
     def same_bytes(self, first: StoredArray, second: StoredArray) -> bool:
         """Whether two arrays have the same data, byte for byte."""
         if first.nbytes != second.nbytes:
             return False
-        pairs = zip(self.chunks(first.offset, first.nbytes), self.chunks(second.offset, second.nbytes), strict=True)
+        pairs = zip(self.chunks(first), self.chunks(second), strict=True)
         # bytearray compares with memcmp, memoryview element by element.
         return all(bytearray(ours) == theirs for ours, theirs in pairs)
 
     @cached_property
     def _mapping(self) -> mmap.mmap:
         return mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
+
+
+def read_chunks(path: Path, descriptor: int, offset: int, nbytes: int) -> Iterator[memoryview]:
+    """A range of an open file, ``READ_SIZE`` bytes at a time, in one buffer that each step overwrites.
+
+    Reads instead of mapping: a file that another process cuts short is then a TruncatedFileError, where touching a mapping
+    would end this process.
+    """
+    buffer = memoryview(bytearray(min(READ_SIZE, nbytes)))
+    end = offset + nbytes
+    while offset < end:
+        chunk = buffer[: end - offset]
+        filled = 0
+        while filled < len(chunk):
+            count = os.preadv(descriptor, [chunk[filled:]], offset + filled)
+            if count == 0:
+                raise TruncatedFileError(f"{path}: cut short at byte {offset + filled} while it was read; try again")
+            filled += count
+        yield chunk
+        offset += len(chunk)

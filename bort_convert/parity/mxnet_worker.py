@@ -7,7 +7,9 @@ environment can be asked. It takes one argument, the path of a job in JSON, and 
     {"command": "sample", "checkpoint": path to write, "seed": int,
      "architecture": {num_layers, num_heads, units, hidden_size, max_length, vocab_size}, "head": name}
     {"command": "run", "checkpoint": path to read, "architecture": ..., "head": name,
-     "inputs": path of an .npz, "outputs": {dtype: path of an .npz to write}}
+     "inputs": path of an .npz, "outputs": {dtype: path of an .npz to write}, "ignore_extra": bool}
+
+The checkpoint is loaded in the first dtype of ``outputs`` and cast to the next; the first must hold it without rounding.
 
 The inputs are batches ``B.input_ids`` (batch, length) int32, ``B.valid_length`` (batch,) int32 and ``B.masked_positions``
 (batch, n) int32 for batch names B. The outputs are ``B.embedding`` and ``B.hidden.I`` (batch, length, units),
@@ -107,8 +109,12 @@ def run(job):
     with np.load(job["inputs"]) as arrays:
         inputs = {name: arrays[name] for name in arrays.files}
     batches = sorted({name.split(".")[0] for name in inputs})
+    model = None
     for dtype, path in job["outputs"].items():
-        model = load(job, dtype)
+        if model is None:
+            model = load(job, dtype)
+        else:
+            model.cast(dtype)
         outputs = {}
         for batch in batches:
             arrays = {name: inputs[batch + "." + name] for name in ("input_ids", "valid_length", "masked_positions")}
@@ -123,6 +129,7 @@ def load(job, dtype):
     """The model of the checkpoint in ``dtype``. Every parameter must be in the file."""
     model = build(job["architecture"], job["head"], outputs=True)
     model.cast(dtype)
+    model.collect_params().setattr("grad_req", "null")  # no gradients: half the memory, and half the time
     options = {"ctx": mx.cpu(), "cast_dtype": True, "ignore_extra": job["ignore_extra"]}
     try:
         model.load_parameters(job["checkpoint"], **options)
@@ -147,7 +154,8 @@ def stages(model, inputs, dtype):
     outputs = {"embedding": embeddings[0]}
     for layer in range(len(hidden)):
         outputs["hidden.%d" % layer] = hidden[layer].asnumpy()
-        outputs["attention.%d" % layer] = attention[layer].asnumpy()
+        (probabilities,) = attention[layer]
+        outputs["attention.%d" % layer] = probabilities.asnumpy()
     if len(results) > 2:
         outputs["mlm_logits"] = results[2].asnumpy()
     return outputs

@@ -1,0 +1,16 @@
+"""Whether the tensors that a checkpoint stores twice are the same: the one fact of a ledger that takes reading data."""
+
+from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Ledger, Operation, build_ledger
+from bort_convert.params import ParamsFile
+
+
+def build_compared_ledger(params: ParamsFile, declared: Declaration = NOTHING_DECLARED) -> Ledger:
+    """The ledger of ``params``, tied where the tied tensors have the same bytes. Raises what `build_ledger` raises."""
+    ledger = build_ledger(params, declared)
+    return ledger if _ties_hold(params, ledger) else build_ledger(params, declared, tied=False)
+
+
+def _ties_hold(params: ParamsFile, ledger: Ledger) -> bool:
+    written = {entry.target: entry.source for entry in ledger.written}
+    pairs = [(entry.source, written[entry.tied_to]) for entry in ledger.entries if entry.operation is Operation.TIE]
+    return all(first and second and params.same_bytes(first, second) for first, second in pairs)

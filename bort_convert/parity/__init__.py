@@ -1,0 +1,1 @@
+"""The proof: bytes held against bytes, then the outputs of both frameworks held against each other."""

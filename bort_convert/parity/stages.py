@@ -1,0 +1,65 @@
+"""The stages at which the frameworks are compared: which there must be, and how near they must come."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bort_convert.conversion.ledger import Ledger
+from bort_convert.parity.comparison import Tolerance
+from bort_convert.parity.inputs import Batch
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FLOAT64_ATOL, FLOAT64_MAGNITUDE = 1e-12, 100.0
+FLOAT32_ATOL, FLOAT32_MAGNITUDE = 2e-5, 5.0
+_BUDGETS = {
+    "float64": (
+        FLOAT64_ATOL,
+        FLOAT64_MAGNITUDE,
+        "unit roundoff 1.1e-16 times magnitude 100, times 90 for sums of about 1000 terms in a row of layers",
+    ),
+    "float32": (
+        FLOAT32_ATOL,
+        FLOAT32_MAGNITUDE,
+        "unit roundoff 6.0e-8 times magnitude 5, times 67 for sums of about 1000 terms in a row of layers",
+    ),
+}
+
+
+def required_stages(ledger: Ledger, attention: str) -> Iterator[str]:
+    """The stages that a model must give, in the order in which data flows through them."""
+    yield "embedding"
+    for layer in range(ledger.architecture.num_layers):
+        if attention == "eager":
+            yield f"attention.{layer}"
+        yield f"hidden.{layer}"
+    if ledger.head.name == "mlm":
+        yield "mlm_logits"
+
+
+def tolerance(dtype: str, stage: str, expected: "np.ndarray | None", atol: float | None = None) -> Tolerance:
+    """How near the two frameworks must come in ``dtype``, at a stage where MXNet gave ``expected``.
+
+    The tolerances are absolute. They are those of values up to `FLOAT64_MAGNITUDE` or `FLOAT32_MAGNITUDE`, which normalised
+    states and probabilities keep; logits can be larger, and theirs grow in proportion. ``atol`` overrides the rest.
+    """
+    import numpy as np
+
+    if atol is not None:
+        return Tolerance(atol, 0.0, "as given with --atol")
+    base, magnitude, reason = _BUDGETS[dtype]
+    if stage.endswith("logits") and expected is not None and expected.size:
+        base *= max(1.0, float(np.abs(expected).max()) / magnitude)
+    return Tolerance(base, 0.0, reason)
+
+
+def mask(stage: str, batch: Batch, shape: tuple[int, ...]) -> "np.ndarray | None":
+    """True where a stage's values mean something: rows of valid positions. GluonNLP zeroes the others, BERT does not."""
+    import numpy as np
+
+    kind = stage.split(".", maxsplit=1)[0]
+    if kind == "attention" and len(shape) == 4:
+        return np.broadcast_to(batch.valid[:, None, :], shape[:3])
+    if kind in ("embedding", "hidden"):
+        return batch.valid
+    return None
