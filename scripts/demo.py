@@ -43,7 +43,7 @@ def main() -> int:
         lines = [f"{seconds:5.1f} s  {title}" for (title, _), seconds in zip(steps, took, strict=True)]
         lines += [
             "",
-            f"{source.stat().st_size / 1e6:.0f} MB of MXNet parameters became {model.stat().st_size / 1e6:.0f} MB of safetensors:",
+            f"{source.stat().st_size / 1e6:.0f} MB of MXNet parameters, {model.stat().st_size / 1e6:.0f} MB of safetensors:",
             "the tied embedding, stored twice, was compared and is kept once.",
             "Every tensor is the same, bit for bit, and both frameworks agree.",
             "",
