@@ -72,6 +72,10 @@ class ModelFolderError(BortConvertError):
     """A model folder that lacks a file, or whose record cannot be read."""
 
 
+class RecordedReferenceError(BortConvertError):
+    """A recorded reference that is damaged, altered, or speaks of another checkpoint."""
+
+
 class MissingDependencyError(BortConvertError):
     """An optional dependency that is not installed; the message names the command that installs it."""
 

@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from typing import Any, NoReturn
 
 import click
 
@@ -12,6 +13,7 @@ COMMANDS = {
     "convert": "converts a checkpoint into a model folder",
     "inspect": "shows what a checkpoint is, and the ledger of its tensors",
     "verify": "proves that a model folder computes what its checkpoint does",
+    "record": "keeps MXNet's outputs, to verify where MXNet cannot be installed",
     "sample": "writes a random Bort checkpoint with real GluonNLP",
 }
 
@@ -33,14 +35,24 @@ class _Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def invoke(self, context: click.Context) -> object:
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Runs the command line; every error, click's own included, is one line and exit code 2."""
         try:
-            return super().invoke(context)
+            result = super().main(*arguments, **options | {"standalone_mode": False})
         except BortConvertError as error:
-            if context.params["debug"]:
+            if "--debug" in sys.argv[1:2]:
                 raise
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(2)
+            _fail(str(error))
+        except click.ClickException as error:
+            _fail(error.format_message())
+        except click.Abort:
+            sys.exit(130)
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    sys.exit(2)
 
 
 @click.command(

@@ -6,6 +6,7 @@ import click
 
 from bort_convert.bort.architecture import PUBLISHED, Architecture
 from bort_convert.bort.heads import HEADS, MLM
+from bort_convert.cli import options
 from bort_convert.parity.sample import write_sample
 
 _SIZES = {
@@ -32,7 +33,7 @@ _SIZES = {
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the random weights.")
 @click.option("--vocab-size", type=click.IntRange(min=1), default=50265, show_default=True, help="Number of tokens.")
-@click.option("--mxnet-python", metavar="PATH", help="Run MXNet under this Python instead.")
+@options.MXNET_PYTHON
 def command(
     checkpoint: str,
     name: str,

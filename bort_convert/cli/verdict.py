@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from bort_convert.parity.verify import StageResult, Verification
+from bort_convert.parity.result import StageResult, Verification, worst_by_stage
 
 
 def print_verification(verification: Verification, command: str) -> None:
@@ -15,6 +15,8 @@ def print_verification(verification: Verification, command: str) -> None:
     console.print(f"{verification.checkpoint} ↔ {verification.model_dir}", style="bold")
     console.print(f"  {ledger.architecture.description}, {ledger.head.model_class}")
     console.print(f"  {_versions(verification.versions)}\n")
+    for warning in verification.warnings:
+        console.print(f"  [yellow]warning[/] {warning}")
     _print_checks(console, verification)
     for dtype in dict.fromkeys(result.dtype for result in verification.stages):
         _print_stages(console, dtype, [result for result in verification.stages if result.dtype == dtype])
@@ -73,12 +75,11 @@ def _print_stages(console: Console, dtype: str, results: Sequence[StageResult]) 
     if rounding:
         for header in ("MXNet", "PyTorch"):
             table.add_column(header, justify="right", no_wrap=True)
-    for stage in dict.fromkeys(result.stage for result in results):
-        alike = [result for result in results if result.stage == stage]
-        worst = max(alike, key=_severity)
+    for worst in worst_by_stage(results, dtype):
+        alike = [result for result in results if result.stage == worst.stage]
         difference = worst.difference
         where = ",".join(map(str, difference.location))
-        row = [stage, *(f"{value:.1e}" for value in (difference.largest, difference.mean))]
+        row = [worst.stage, *(f"{value:.1e}" for value in (difference.largest, difference.mean))]
         row += [f"{worst.batch[0]} {where}", f"{worst.tolerance.atol:.0e}", f"{difference.sufficient_atol:.1e}"]
         row += ["[green]ok[/]" if difference.passed else "[red]no[/]"]
         if rounding:
@@ -86,12 +87,6 @@ def _print_stages(console: Console, dtype: str, results: Sequence[StageResult]) 
         table.add_row(*row)
     console.print(table)
     console.print()
-
-
-def _severity(result: StageResult) -> tuple[bool, float]:
-    """Failures first, then by how much of the tolerance is used."""
-    used = result.difference.largest / result.tolerance.atol if result.tolerance.atol else result.difference.largest
-    return not result.difference.passed, float("inf") if used != used else used  # noqa: PLR0124  NaN
 
 
 def _largest(values: Iterable[float | None]) -> str:

@@ -4,12 +4,17 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
 
 import click
 
 from bort_convert.cli import options, verdict
 from bort_convert.conversion.ledger import Declaration
-from bort_convert.parity.inputs import DEFAULT_LENGTHS
+from bort_convert.parity.html import report_html
+from bort_convert.parity.inputs import Inputs
+from bort_convert.parity.report import report_json, report_junit, write_report
 from bort_convert.parity.verify import DTYPES, verify
 
 
@@ -24,26 +29,27 @@ from bort_convert.parity.verify import DTYPES, verify
     multiple=True,
     help="Compare in this dtype alone. [default: both]",
 )
-@click.option(
-    "--lengths",
-    default=",".join(map(str, DEFAULT_LENGTHS)),
-    show_default=True,
-    metavar="N,N,…",
-    callback=lambda context, option, value: options.integers(value),
-    help="Lengths of the sequences in the padded batch.",
-)
-@click.option("--seed", default=0, show_default=True, help="Seed of the random token ids.")
+@options.inputs
+@click.option("--texts", type=click.File(encoding="utf-8"), help="Compare these lines of text too.")
+@click.option("--reference", metavar="FILE", help="Compare with a recorded run instead of running MXNet.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Allow this much at every stage, instead of the budgets.")
-@click.option("--mxnet-python", metavar="PATH", help="Run MXNet under this Python instead.")
+@options.MXNET_PYTHON
+@click.option("--json", "json_file", type=click.Path(), help="Write the report as JSON.")
+@click.option("--junit", "junit_file", type=click.Path(), help="Write the report as JUnit XML.")
+@click.option("--html", "html_file", type=click.Path(), help="Write the report as one page of HTML.")
 def command(
     declared: Declaration,
     checkpoint: str,
     model_dir: str,
+    inputs: Inputs,
     dtypes: tuple[str, ...],
-    lengths: tuple[int, ...],
-    seed: int,
+    texts: TextIO | None,
+    reference: str | None,
     atol: float | None,
     mxnet_python: str | None,
+    json_file: str | None,
+    junit_file: str | None,
+    html_file: str | None,
 ) -> None:
     """Proves that MODEL_DIR holds the model of CHECKPOINT: every tensor's bytes, then the outputs of MXNet and PyTorch at every
     stage. Ends with PASSED (exit 0) or FAILED (exit 1).
@@ -58,13 +64,17 @@ def command(
             model_dir,
             declared,
             dtypes=dtypes or DTYPES,
-            lengths=lengths,
-            seed=seed,
+            inputs=replace(inputs, texts=tuple(texts.read().splitlines()) if texts else ()),
+            reference=reference,
             atol=atol,
             mxnet_python=mxnet_python,
             progress=progress,
         )
-    verdict.print_verification(verification, command=shlex.join(["convert-bort", *sys.argv[1:]]))
+    line = shlex.join(["convert-bort", *sys.argv[1:]])
+    for path, render in ((json_file, report_json), (junit_file, report_junit), (html_file, report_html)):
+        if path:
+            write_report(Path(path), render(verification))
+    verdict.print_verification(verification, command=line)
     sys.exit(0 if verification.passed else 1)
 
 

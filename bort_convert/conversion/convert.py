@@ -1,8 +1,7 @@
 """Carries out a conversion: checkpoint in, model folder out."""
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Entry,
 from bort_convert.conversion.record import RECORD_NAME, dump, record_document
 from bort_convert.conversion.ties import build_compared_ledger
 from bort_convert.params import ParamsFile, open_params
+from bort_convert.params.file import sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def convert(
             return Conversion(checkpoint, model_dir, build_compared_ledger(params, declared), params.size, None)
         # The digest of the whole file is one long chain of blocks; it runs beside all the rest.
         with ThreadPoolExecutor(max_workers=3) as pool:
-            file_digest = pool.submit(_sha256, params.all_chunks())
+            file_digest = pool.submit(sha256, params.all_chunks())
             ledger = build_compared_ledger(params, declared)
             with NewFolder(model_dir, force=force) as folder:
                 _write(params, ledger, folder, pool, file_digest, progress)
@@ -90,11 +90,4 @@ def _write(
 
 
 def _entry_digest(params: ParamsFile, entry: Entry) -> str:
-    return _sha256(params.chunks(entry.source) if entry.source else [bytes(entry.nbytes)])
-
-
-def _sha256(chunks: Iterable[bytes | memoryview]) -> str:
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return digest.hexdigest()
+    return sha256(params.chunks(entry.source) if entry.source else [bytes(entry.nbytes)])

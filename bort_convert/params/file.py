@@ -1,9 +1,10 @@
 """An open parameter file: its arrays as facts, and their bytes on demand."""
 
+import hashlib
 import math
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -123,3 +124,11 @@ def read_chunks(path: Path, descriptor: int, offset: int, nbytes: int) -> Iterat
             filled += count
         yield chunk
         offset += len(chunk)
+
+
+def sha256(chunks: Iterable[bytes | memoryview]) -> str:
+    """The SHA-256 of these chunks, one after the other, in hexadecimal."""
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bort_convert.bort.architecture import BOS_ID, EOS_ID, PAD_ID, Architecture
-from bort_convert.errors import InvalidOptionError
+from bort_convert.errors import InvalidOptionError, ModelFolderError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,6 +14,18 @@ if TYPE_CHECKING:
 DEFAULT_LENGTHS = (1, 2, 17, 128)
 MASKED_POSITIONS = 8
 """Positions of each sequence at which MLM logits are compared; the decoder treats every position alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Which token ids both frameworks are given: random ones of these lengths, and lines of text."""
+
+    lengths: tuple[int, ...] = DEFAULT_LENGTHS
+    seed: int = 0
+    texts: tuple[str, ...] = ()
+
+
+DEFAULT_INPUTS = Inputs()
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,26 @@ def make_batches(
         "mixed": _random_batch(generator, architecture, longest),
         "longest": _random_batch(generator, architecture, [architecture.max_length]),
     }
+
+
+def text_batch(lines: Sequence[str], model_dir: Path, architecture: Architecture) -> Batch:
+    """The batch of these lines of text, as the folder's own tokenizer reads them, cut to the model's maximum length.
+
+    Raises ModelFolderError where the folder has no tokenizer, InvalidOptionError where there are no lines.
+    """
+    path = model_dir / "tokenizer.json"
+    if not path.is_file():
+        raise ModelFolderError(
+            f"{model_dir}: has no tokenizer.json, which --texts needs; convert with --vocab and --bpe-ranks"
+        )
+    if not lines:
+        raise InvalidOptionError("--texts: the file has no lines of text")
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(architecture.max_length)
+    return make_batch([encoding.ids for encoding in tokenizer.encode_batch(list(lines))], architecture)
 
 
 def make_batch(sequences: Sequence[Sequence[int]], architecture: Architecture) -> Batch:

@@ -1,11 +1,14 @@
-"""The stages at which the frameworks are compared: which there must be, and how near they must come."""
+"""The stages at which the frameworks are compared: which there must be, how near they must come, and how near they do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from bort_convert.conversion.ledger import Ledger
-from bort_convert.parity.comparison import Tolerance
+from bort_convert.parity.comparison import Tolerance, compare
 from bort_convert.parity.inputs import Batch
+from bort_convert.parity.mxnet_runner import MXNetOutputs
+from bort_convert.parity.pytorch_runner import AS_SHIPPED, PyTorchOutputs
+from bort_convert.parity.result import Residual, StageResult
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,3 +66,56 @@ def mask(stage: str, batch: Batch, shape: tuple[int, ...]) -> "np.ndarray | None
     if kind in ("embedding", "hidden"):
         return batch.valid
     return None
+
+
+def compare_stages(
+    ledger: Ledger,
+    batches: Mapping[str, Batch],
+    actual: PyTorchOutputs,
+    expected: MXNetOutputs,
+    atol: float | None = None,
+) -> Iterator[StageResult]:
+    """Every stage that the model must give, in every dtype, attention and batch; float64 first."""
+    for dtype, attention in sorted(actual.outputs, key=lambda key: (key[0] != "float64", key)):
+        ours, theirs = actual.outputs[dtype, attention], expected.outputs.get(dtype, {})
+        exact = dtype == "float64"
+        for stage in required_stages(ledger, attention):
+            for name, batch in batches.items():
+                key = f"{name}.{stage}"
+                got, wanted = ours.get(key), theirs.get(key)
+                limit = tolerance(dtype, stage, wanted, atol)
+                where = mask(stage, batch, got.shape if got is not None else ())
+                yield StageResult(
+                    dtype,
+                    attention,
+                    name,
+                    stage,
+                    limit,
+                    compare(got, wanted, limit, where),
+                    None if exact else _distance(wanted, expected.outputs.get("float64", {}).get(key), where),
+                    None if exact else _distance(got, actual.outputs.get(("float64", attention), {}).get(key), where),
+                )
+
+
+def _distance(rounded: "np.ndarray | None", exact: "np.ndarray | None", where: "np.ndarray | None") -> float | None:
+    if rounded is None or exact is None or rounded.shape != exact.shape:
+        return None
+    return compare(rounded, exact, Tolerance(float("inf"), 0.0, ""), where).largest
+
+
+def known_residual(actual: PyTorchOutputs, expected: MXNetOutputs) -> Residual | None:
+    """The logits as shipped against MXNet's, where both have them in float64."""
+    import numpy as np
+
+    shipped = {
+        key.removesuffix(AS_SHIPPED) + "mlm_logits": logits
+        for key, logits in actual.outputs.get(("float64", "eager"), {}).items()
+        if key.endswith(AS_SHIPPED)
+    }
+    exact = expected.outputs.get("float64", {})
+    pairs = [(logits, exact[key]) for key, logits in shipped.items() if key in exact]
+    if not pairs:
+        return None
+    differences = np.concatenate([np.abs(ours - theirs).ravel() for ours, theirs in pairs])
+    same = np.concatenate([(ours.argmax(-1) == theirs.argmax(-1)).ravel() for ours, theirs in pairs])
+    return Residual(float(differences.max()), float(differences.mean()), float(same.mean()), int(same.size))
