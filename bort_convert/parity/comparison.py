@@ -48,7 +48,10 @@ class Difference:
 def compare(
     actual: "np.ndarray | None", expected: "np.ndarray | None", tolerance: Tolerance, mask: "np.ndarray | None" = None
 ) -> Difference:
-    """Holds ``actual`` against ``expected`` where ``mask`` is true; the mask's axes are the arrays' first ones."""
+    """Holds ``actual`` against ``expected`` where ``mask`` is true.
+
+    The mask's axes are the arrays' first ones; one of length 1 stands for the whole axis.
+    """
     import numpy as np
 
     if actual is None or expected is None:

@@ -56,16 +56,16 @@ def tolerance(dtype: str, stage: str, expected: "np.ndarray | None", atol: float
     return Tolerance(base, 0.0, reason)
 
 
-def mask(stage: str, batch: Batch, shape: tuple[int, ...]) -> "np.ndarray | None":
-    """True where a stage's values mean something: rows of valid positions. GluonNLP zeroes the others, BERT does not."""
-    import numpy as np
+def mask(stage: str, batch: Batch) -> "np.ndarray | None":
+    """True where a stage's values mean something: rows of valid positions. GluonNLP zeroes the others, BERT does not.
 
+    (batch, length), or (batch, 1, length) for attention, over all heads; None where all values count.
+    """
     kind = stage.split(".", maxsplit=1)[0]
-    if kind == "attention" and len(shape) == 4:
-        return np.broadcast_to(batch.valid[:, None, :], shape[:3])
-    if kind in ("embedding", "hidden"):
-        return batch.valid
-    return None
+    if kind == "attention":
+        valid: np.ndarray = batch.valid[:, None, :]
+        return valid
+    return batch.valid if kind in ("embedding", "hidden") else None
 
 
 def compare_stages(
@@ -84,7 +84,7 @@ def compare_stages(
                 key = f"{name}.{stage}"
                 got, wanted = ours.get(key), theirs.get(key)
                 limit = tolerance(dtype, stage, wanted, atol)
-                where = mask(stage, batch, got.shape if got is not None else ())
+                where = mask(stage, batch)
                 yield StageResult(
                     dtype,
                     attention,
