@@ -60,6 +60,18 @@ class TensorMismatchError(BortConvertError):
         self.problems = tuple(problems)
 
 
+class MixedNamesError(BortConvertError):
+    """Parameter names of two writers in one file."""
+
+
+class TaskMismatchError(BortConvertError):
+    """A task or labels that do not fit the file's number of classes."""
+
+
+class OverflowToInfinityError(BortConvertError):
+    """A weight that is too large for the dtype it was to be cast to."""
+
+
 class DestinationError(BortConvertError):
     """A destination that cannot be written, or that holds something that would be lost."""
 

@@ -51,10 +51,6 @@ class Architecture:
             f"{self.num_layers} layers, {self.num_heads} heads, {self.units} units, hidden size {self.hidden_size}"
         )
 
-    def size(self, dimension: str) -> int:
-        """The size called ``dimension`` in the inventory."""
-        return int(asdict(self)[dimension])
-
 
 @dataclass(frozen=True, slots=True)
 class Published:

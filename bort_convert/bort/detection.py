@@ -1,9 +1,9 @@
 """Which Bort a file holds, told from the names and shapes of its tensors."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from bort_convert.bort.architecture import Sizes
-from bort_convert.bort.heads import ENCODER, MLM, Head
+from bort_convert.bort.heads import CLASSIFIER, CLASSIFIER_WITHOUT_DROPOUT, ENCODER, MLM, Head
 from bort_convert.errors import TensorMismatchError
 
 _WORD_EMBEDDING = "word_embed.0.weight"
@@ -12,13 +12,15 @@ _CELLS = "encoder.transformer_cells."
 _FEED_FORWARD = f"{_CELLS}0.ffn.ffn_1.weight"
 
 
-def detect_head(names: Mapping[str, object]) -> Head:
-    """The largest head whose tensors are among ``names``."""
+def detect_head(names: Collection[str]) -> Head:
+    """The largest head whose tensors are among these structural names."""
+    if any(name.startswith(CLASSIFIER.source_prefix) for name in names):
+        return CLASSIFIER if "classifier.3.weight" in names else CLASSIFIER_WITHOUT_DROPOUT
     return MLM if any(name.startswith("decoder.") for name in names) else ENCODER
 
 
 def detect_sizes(shapes: Mapping[str, tuple[int, ...]]) -> Sizes:
-    """The sizes of the Bort whose tensors have these names and shapes.
+    """The sizes of the Bort whose backbone's tensors have these structural names and shapes.
 
     Raises TensorMismatchError where a tensor that tells a size is missing, or is no matrix.
     """

@@ -1,7 +1,7 @@
 """The models that a checkpoint can become: which tables name their tensors, and under which prefixes."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from bort_convert.bort import names
 
@@ -21,18 +21,31 @@ class Head:
     table: Mapping[str, str]
 
     def renames(self, num_layers: int) -> dict[str, str]:
-        """Structural name to Hugging Face name, for a model of ``num_layers`` layers."""
+        """Structural name to Hugging Face name, for a model of ``num_layers`` layers, in the order of GluonNLP's files."""
         backbone = {self.source_prefix + key: self.target_prefix + value for key, value in names.BACKBONE.items()}
-        return dict(_expand({**backbone, **self.table}, num_layers))
+        return expand(backbone, num_layers) | dict(self.table)
+
+    def without(self) -> "Head":
+        """The bare encoder, from a checkpoint that has this head."""
+        return replace(ENCODER, source_prefix=self.source_prefix)
 
 
 ENCODER = Head("encoder", "BertModel", "", "", {})
 MLM = Head("mlm", "BertForMaskedLM", "", "bert.", names.MLM_DECODER)
+CLASSIFIER = Head("classifier", "BertForSequenceClassification", "bort.", "bert.", names.CLASSIFIER)
+CLASSIFIER_WITHOUT_DROPOUT = replace(CLASSIFIER, table=names.CLASSIFIER_WITHOUT_DROPOUT)
 
-HEADS = {head.name: head for head in (ENCODER, MLM)}
+HEADS = {head.name: head for head in (ENCODER, MLM, CLASSIFIER)}
 
 
-def _expand(table: Mapping[str, str], num_layers: int) -> Iterator[tuple[str, str]]:
-    for source, target in table.items():
-        for layer in range(num_layers) if "{layer}" in source else (0,):
-            yield source.replace("{layer}", str(layer)), target.replace("{layer}", str(layer))
+def expand(table: Mapping[str, str], num_layers: int) -> dict[str, str]:
+    """The table with each run of ``{layer}`` rows repeated for every layer, a whole layer at a time."""
+    rows = list(table.items())
+    per_layer = [row for row in rows if "{layer}" in row[0]]
+    layers = [
+        (source.replace("{layer}", str(layer)), target.replace("{layer}", str(layer)))
+        for layer in range(num_layers)
+        for source, target in per_layer
+    ]
+    first = rows.index(per_layer[0])
+    return dict(rows[:first] + layers + rows[first + len(per_layer) :])

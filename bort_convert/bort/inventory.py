@@ -5,7 +5,7 @@ each other. A shape is given in the architecture's terms; a literal size stands 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from bort_convert.bort.architecture import Architecture
@@ -79,6 +79,12 @@ _HEADS: dict[str, tuple[_Row, ...]] = {
         ("cls.predictions.decoder.weight", ("vocab_size", "units"), Origin.TIED),
         ("cls.predictions.decoder.bias", ("vocab_size",), Origin.ALIAS),
     ),
+    "classifier": (
+        ("bert.pooler.dense.weight", ("units", "units"), Origin.STORED),
+        ("bert.pooler.dense.bias", ("units",), Origin.STORED),
+        ("classifier.weight", ("num_outputs", "units"), Origin.STORED),
+        ("classifier.bias", ("num_outputs",), Origin.STORED),
+    ),
 }
 
 SAME_AS = {
@@ -88,10 +94,11 @@ SAME_AS = {
 """A tied tensor or an alias, and the tensor that it shares."""
 
 
-def inventory(architecture: Architecture, head: Head) -> tuple[Target, ...]:
-    """Every tensor of ``head``'s model class at this architecture."""
+def inventory(architecture: Architecture, head: Head, num_outputs: int = 0) -> tuple[Target, ...]:
+    """Every tensor of ``head``'s model class at this architecture; ``num_outputs`` is a classifier's."""
+    sizes = {**asdict(architecture), "num_outputs": num_outputs}
     return tuple(
-        Target(name, tuple(size if isinstance(size, int) else architecture.size(size) for size in shape), origin)
+        Target(name, tuple(size if isinstance(size, int) else sizes[size] for size in shape), origin)
         for name, shape, origin in _rows(architecture.num_layers, head)
     )
 

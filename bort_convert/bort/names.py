@@ -8,7 +8,6 @@ in Transformers 5.23. The inventory (`bort_convert.bort.inventory`) is written a
 from collections.abc import Mapping
 
 BACKBONE: Mapping[str, str] = {
-    "word_embed.0.weight": "embeddings.word_embeddings.weight",
     "encoder.position_weight": "embeddings.position_embeddings.weight",
     "encoder.layer_norm.gamma": "embeddings.LayerNorm.weight",
     "encoder.layer_norm.beta": "embeddings.LayerNorm.bias",
@@ -20,16 +19,17 @@ BACKBONE: Mapping[str, str] = {
     "encoder.transformer_cells.{layer}.attention_cell.proj_value.bias": "encoder.layer.{layer}.attention.self.value.bias",
     "encoder.transformer_cells.{layer}.proj.weight": "encoder.layer.{layer}.attention.output.dense.weight",
     "encoder.transformer_cells.{layer}.proj.bias": "encoder.layer.{layer}.attention.output.dense.bias",
-    "encoder.transformer_cells.{layer}.layer_norm.gamma": "encoder.layer.{layer}.attention.output.LayerNorm.weight",
-    "encoder.transformer_cells.{layer}.layer_norm.beta": "encoder.layer.{layer}.attention.output.LayerNorm.bias",
     "encoder.transformer_cells.{layer}.ffn.ffn_1.weight": "encoder.layer.{layer}.intermediate.dense.weight",
     "encoder.transformer_cells.{layer}.ffn.ffn_1.bias": "encoder.layer.{layer}.intermediate.dense.bias",
     "encoder.transformer_cells.{layer}.ffn.ffn_2.weight": "encoder.layer.{layer}.output.dense.weight",
     "encoder.transformer_cells.{layer}.ffn.ffn_2.bias": "encoder.layer.{layer}.output.dense.bias",
     "encoder.transformer_cells.{layer}.ffn.layer_norm.gamma": "encoder.layer.{layer}.output.LayerNorm.weight",
     "encoder.transformer_cells.{layer}.ffn.layer_norm.beta": "encoder.layer.{layer}.output.LayerNorm.bias",
+    "encoder.transformer_cells.{layer}.layer_norm.gamma": "encoder.layer.{layer}.attention.output.LayerNorm.weight",
+    "encoder.transformer_cells.{layer}.layer_norm.beta": "encoder.layer.{layer}.attention.output.LayerNorm.bias",
+    "word_embed.0.weight": "embeddings.word_embeddings.weight",
 }
-"""Embeddings and encoder, without the prefix that a model with a head puts before them."""
+"""Encoder and embeddings, without the prefix that a model with a head puts before them, in GluonNLP's order."""
 
 MLM_DECODER: Mapping[str, str] = {
     "decoder.0.weight": "cls.predictions.transform.dense.weight",
@@ -40,3 +40,20 @@ MLM_DECODER: Mapping[str, str] = {
     "decoder.3.bias": "cls.predictions.bias",
 }
 """The masked-language-model decoder. Its last weight is the word embedding, stored twice in the file."""
+
+CLASSIFIER: Mapping[str, str] = {
+    "classifier.1.weight": "bert.pooler.dense.weight",
+    "classifier.1.bias": "bert.pooler.dense.bias",
+    "classifier.3.weight": "classifier.weight",
+    "classifier.3.bias": "classifier.bias",
+}
+"""Bort's classifier (``alexa/bort`` ``bort/bort.py``): row 0, Dropout, Dense with tanh, Dropout, Dense. It is BERT's pooler and
+classifier. The Dropout layers count in the names."""
+
+CLASSIFIER_WITHOUT_DROPOUT: Mapping[str, str] = {
+    "classifier.0.weight": "bert.pooler.dense.weight",
+    "classifier.0.bias": "bert.pooler.dense.bias",
+    "classifier.1.weight": "classifier.weight",
+    "classifier.1.bias": "classifier.bias",
+}
+"""The same, built with dropout 0, where there are no Dropout layers."""

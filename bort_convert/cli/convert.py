@@ -17,6 +17,9 @@ from bort_convert.conversion.record import architecture_document, dump, entry_do
 @options.CHECKPOINT
 @options.MODEL_DIR
 @options.declaration
+@options.TASK
+@options.LABELS
+@options.DTYPE
 @click.option("--force", is_flag=True, help="Replace MODEL_DIR if it holds a model.")
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 @options.JSON

@@ -12,6 +12,8 @@ from bort_convert.params import open_params
 @click.command()
 @options.CHECKPOINT
 @options.declaration
+@options.TASK
+@options.LABELS
 @options.JSON
 def command(declared: Declaration, checkpoint: str, as_json: bool) -> None:
     """Shows what CHECKPOINT is and what becomes of each of its tensors. Reads names and shapes, no data.

@@ -7,6 +7,7 @@ import click
 
 from bort_convert.bort.architecture import PUBLISHED
 from bort_convert.bort.heads import HEADS
+from bort_convert.bort.tasks import TASKS
 from bort_convert.conversion.ledger import Declaration
 from bort_convert.parity.inputs import DEFAULT_LENGTHS, Inputs
 
@@ -29,13 +30,44 @@ _HEAD = click.option("--head", type=click.Choice(list(HEADS)), help="Take less t
 
 
 def declaration(command: Callable[..., None]) -> Callable[..., None]:
-    """``--architecture``, ``--num-heads`` and ``--head``, given to the command as its first argument, a Declaration."""
+    """``--architecture``, ``--num-heads`` and ``--head``, given to the command as its first argument, a Declaration.
+
+    So are `TASK`, `LABELS` and `DTYPE` where the command has them, below this decorator.
+    """
 
     @functools.wraps(command)
-    def gather(*, architecture: str | None, num_heads: int | None, head: str | None, **others: object) -> None:
-        command(Declaration(architecture, num_heads, head), **others)
+    def gather(
+        *,
+        architecture: str | None,
+        num_heads: int | None,
+        head: str | None,
+        task: str | None = None,
+        labels: tuple[str, ...] | None = None,
+        dtype: str | None = None,
+        **others: object,
+    ) -> None:
+        command(Declaration(architecture, num_heads, head, task, labels, dtype), **others)
 
     return _ARCHITECTURE(_NUM_HEADS(_HEAD(gather)))
+
+
+TASK = click.option(
+    "--task", type=click.Choice(list(TASKS)), metavar="NAME", help="The task a classifier was fine-tuned on, like MNLI."
+)
+LABELS = click.option(
+    "--labels",
+    metavar="A,B,…",
+    callback=lambda context, option, value: None if value is None else tuple(value.split(",")),
+    help="The names of a classifier's outputs, in order.",
+)
+DTYPE = click.option(
+    "--dtype",
+    type=click.Choice(["keep", "float32", "float16", "bfloat16"]),
+    default="keep",
+    show_default=True,
+    callback=lambda context, option, value: None if value == "keep" else value,
+    help="Round every tensor to this dtype.",
+)
 
 
 MXNET_PYTHON = click.option("--mxnet-python", metavar="PATH", help="Run MXNet under this Python instead.")

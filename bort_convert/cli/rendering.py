@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bort_convert.bort.tasks import Outputs
 from bort_convert.conversion.convert import Conversion
 from bort_convert.conversion.ledger import Entry, Ledger, Operation
 from bort_convert.errors import Problem
@@ -24,6 +25,8 @@ def conversion_summary(conversion: Conversion, shown_dir: Path) -> str:
         "  tensors       " + ", ".join(f"{counts[kind]} {_PAST[kind]}" for kind in Operation if counts[kind]),
         f"  size          {_megabytes(conversion.source_size)} → {_megabytes(sum(e.nbytes for e in ledger.written))}",
     ]
+    if ledger.outputs:
+        lines.append(f"  outputs       {outputs_summary(ledger.outputs)}")
     if conversion.sha256 is not None:
         lines.append(f"  source SHA-256  {conversion.sha256}")
     if ledger.head.name == "mlm" and not ledger.tied:
@@ -33,18 +36,27 @@ def conversion_summary(conversion: Conversion, shown_dir: Path) -> str:
     return "\n".join(lines)
 
 
+def outputs_summary(outputs: Outputs) -> str:
+    """What a classifier's outputs mean, in a few words."""
+    task = f"{outputs.task}: " if outputs.task else ""
+    return task + ("regression, one output" if outputs.regression else ", ".join(outputs.labels))
+
+
 def inspection(params: ParamsFile, ledger: Ledger) -> str:
     """What a checkpoint is, then its ledger with the layers folded."""
     dtypes = sorted({array.dtype.name for array in params.arrays})
     versions = sorted({array.version for array in params.arrays})
-    facts = (
+    facts: tuple[tuple[str, str], ...] = (
         ("container", f"{params.container} ({', '.join(versions)} arrays), {_megabytes(params.size)}"),
         ("architecture", ledger.architecture.description),
         ("head", f"{ledger.head.name}, becomes {ledger.head.model_class}"),
         ("vocabulary", f"{ledger.architecture.vocab_size} tokens"),
+        ("names", ledger.writer),
         ("dtypes", ", ".join(dtypes)),
         ("tensors", f"{len(params.arrays)} in the file, {ledger.num_parameters / 1e6:.1f} M parameters"),
     )
+    if ledger.outputs:
+        facts += (("outputs", outputs_summary(ledger.outputs)),)
     lines = [str(params.path), *(f"  {label:<13} {value}" for label, value in facts), ""]
     for first, count in _fold(ledger.entries):
         layers = f"{{0-{count - 1}}}" if count > 1 else r"\g<0>"
@@ -73,6 +85,7 @@ def _fold(entries: Sequence[Entry]) -> Iterator[tuple[Entry, int]]:
 
 _PAST = {
     Operation.COPY: "copied bit for bit",
+    Operation.CAST: "rounded",
     Operation.TIE: "tied",
     Operation.ZERO: "zero by rule",
     Operation.UNUSED: "not used",

@@ -31,6 +31,9 @@ _SIZES = {
 @click.option(
     "--head", type=click.Choice(list(HEADS)), default=MLM.name, show_default=True, help="What to put on the encoder."
 )
+@click.option(
+    "--num-classes", type=click.IntRange(min=1), default=2, show_default=True, help="Outputs of a classifier."
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the random weights.")
 @click.option("--vocab-size", type=click.IntRange(min=1), default=50265, show_default=True, help="Number of tokens.")
 @options.MXNET_PYTHON
@@ -38,6 +41,7 @@ def command(
     checkpoint: str,
     name: str,
     head: str,
+    num_classes: int,
     seed: int,
     vocab_size: int,
     mxnet_python: str | None,
@@ -51,7 +55,7 @@ def command(
     """
     architecture = Architecture(**asdict(PUBLISHED[name]), vocab_size=vocab_size)
     architecture = replace(architecture, **{size: value for size, value in sizes.items() if value is not None})
-    path = write_sample(checkpoint, architecture, head=head, seed=seed, python=mxnet_python)
+    path = write_sample(checkpoint, architecture, head=head, num_classes=num_classes, seed=seed, python=mxnet_python)
     click.echo(
         f"Wrote {checkpoint}: {architecture.description}, head {head}, {path.stat().st_size / 1e6:,.1f} MB of random weights"
     )

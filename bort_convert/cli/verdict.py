@@ -66,7 +66,9 @@ def _print_checks(console: Console, verification: Verification) -> None:
 
 
 def _print_stages(console: Console, dtype: str, results: Sequence[StageResult]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), title=f"{dtype}, {_PURPOSE[dtype]}", title_justify="left")
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 1, 0, 0), title=f"{dtype}, {_PURPOSE[dtype]}", title_justify="left"
+    )
     table.add_column("stage", no_wrap=True)
     for header in ("largest", "mean", "where", "allowed", "enough"):
         table.add_column(header, justify="right", no_wrap=True)

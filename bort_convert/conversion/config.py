@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from bort_convert.bort import architecture as bort
 from bort_convert.conversion.ledger import Ledger
+from bort_convert.params import BY_NAME
 
 CONFIG_NAME = "config.json"
 
@@ -12,7 +13,7 @@ def config_document(ledger: Ledger) -> Mapping[str, object]:
     """The config of ``ledger``'s model, in the terms of Transformers' ``BertConfig``."""
     architecture = ledger.architecture
     dtypes = {entry.dtype.name for entry in ledger.written}
-    return {
+    document: dict[str, object] = {
         "architectures": [ledger.head.model_class],
         "model_type": "bert",
         "vocab_size": architecture.vocab_size,
@@ -31,5 +32,11 @@ def config_document(ledger: Ledger) -> Mapping[str, object]:
         "bos_token_id": bort.BOS_ID,
         "eos_token_id": bort.EOS_ID,
         "tie_word_embeddings": ledger.tied,
-        "dtype": dtypes.pop() if len(dtypes) == 1 else "float32",
+        "dtype": max(dtypes, key=lambda dtype: (BY_NAME[dtype].itemsize, dtype)),
     }
+    if ledger.outputs:
+        labels = ledger.outputs.labels
+        document["id2label"] = {str(index): label for index, label in enumerate(labels)}
+        document["label2id"] = {label: index for index, label in enumerate(labels)}
+        document["problem_type"] = ledger.outputs.problem_type
+    return document

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bort_convert.conversion import safetensors_writer
+from bort_convert.conversion.casting import entry_chunks
 from bort_convert.conversion.config import CONFIG_NAME, config_document
 from bort_convert.conversion.folder import NewFolder, check_destination, sync
-from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Entry, Ledger, build_ledger
+from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Ledger, build_ledger
 from bort_convert.conversion.record import RECORD_NAME, dump, record_document
 from bort_convert.conversion.ties import build_compared_ledger
 from bort_convert.params import ParamsFile, open_params
@@ -52,13 +53,14 @@ def convert(
             file_digest = pool.submit(sha256, params.all_chunks())
             ledger = build_compared_ledger(params, declared)
             with NewFolder(model_dir, force=force) as folder:
-                _write(params, ledger, folder, pool, file_digest, progress)
+                _write(params, ledger, declared, folder, pool, file_digest, progress)
         return Conversion(checkpoint, model_dir, ledger, params.size, file_digest.result())
 
 
 def _write(
     params: ParamsFile,
     ledger: Ledger,
+    declared: Declaration,
     folder: NewFolder,
     pool: ThreadPoolExecutor,
     file_digest: "Future[str]",
@@ -74,20 +76,16 @@ def _write(
 
     safetensors_writer.write(params, ledger.written, model, advance)
     durable = pool.submit(sync, model)
-    digests = {str(entry.target): pool.submit(_entry_digest, params, entry) for entry in ledger.written}
+    digests = {str(entry.target): pool.submit(sha256, entry_chunks(params, entry)) for entry in ledger.written}
     safetensors_writer.check(model, ledger.written)
     folder.write_text(CONFIG_NAME, dump(config_document(ledger)))
     record = record_document(
+        params,
         ledger,
-        container=params.container,
-        size=params.size,
+        declared,
         sha256=file_digest.result(),
         digests={target: digest.result() for target, digest in digests.items()},
     )
     folder.write_text(RECORD_NAME, dump(record))
     durable.result()
     folder.commit()
-
-
-def _entry_digest(params: ParamsFile, entry: Entry) -> str:
-    return sha256(params.chunks(entry.source) if entry.source else [bytes(entry.nbytes)])

@@ -6,15 +6,17 @@ checks a folder against it, and the model folder keeps it.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 from bort_convert.bort.architecture import Architecture, detect
 from bort_convert.bort.detection import detect_head, detect_sizes
-from bort_convert.bort.heads import ENCODER, HEADS, Head
+from bort_convert.bort.heads import Head
 from bort_convert.bort.inventory import Origin, Target, inventory
-from bort_convert.errors import BortConvertError, Problem, TensorMismatchError
-from bort_convert.params import DType, ParamsFile, StoredArray
+from bort_convert.bort.spelling import Spelling, read_spelling
+from bort_convert.bort.tasks import Outputs, name_outputs, task_of_file
+from bort_convert.errors import BortConvertError, Problem, TaskMismatchError, TensorMismatchError
+from bort_convert.params import BY_NAME, DType, ParamsFile, StoredArray
 
 WEIGHT_DTYPES = ("float16", "float32", "float64", "bfloat16")
 
@@ -24,6 +26,8 @@ class Operation(StrEnum):
 
     COPY = "copy"
     """The source's bytes, under the target's name."""
+    CAST = "cast"
+    """The source's values, correctly rounded to the target's dtype."""
     TIE = "tie"
     """Nothing is written: the model shares another tensor, which has the same bytes."""
     ZERO = "zero"
@@ -36,7 +40,9 @@ class Operation(StrEnum):
 class Entry:
     """One line of the ledger. ``shape`` and ``dtype`` are the target's, or the unused source's.
 
-    ``tied_to`` is the target that a tied one shares; ``note`` says why, where the operation alone does not.
+    ``structural`` is the source's structural name, whatever the file spells it as; ``tied_to`` is the target that a tied one
+    shares; ``note`` says why, where the operation alone does not. A tied target has no source where the file stores the
+    tie once.
     """
 
     operation: Operation
@@ -44,6 +50,7 @@ class Entry:
     target: str | None
     shape: tuple[int, ...]
     dtype: DType
+    structural: str | None = None
     tied_to: str | None = None
     note: str = ""
 
@@ -53,16 +60,24 @@ class Entry:
         size = self.dtype.itemsize
         for dimension in self.shape:
             size *= dimension
-        return size if self.operation in (Operation.COPY, Operation.ZERO) else 0
+        return size if self.operation in _WRITTEN else 0
+
+
+_WRITTEN = (Operation.COPY, Operation.CAST, Operation.ZERO)
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A whole plan: one entry for each target tensor in the inventory's order, then the unused sources."""
+    """A whole plan: one entry for each target tensor in the inventory's order, then the unused sources.
+
+    ``outputs`` says what a classifier's outputs mean; ``writer`` in words what wrote the file's names.
+    """
 
     architecture: Architecture
     head: Head
     tied: bool
+    outputs: Outputs | None
+    writer: str
     entries: tuple[Entry, ...]
 
     @property
@@ -71,12 +86,14 @@ class Ledger:
 
         Larger elements first, so that every tensor of a file with mixed dtypes is aligned; else the inventory's order.
         """
-        return tuple(sorted((entry for entry in self.entries if entry.nbytes), key=lambda entry: -entry.dtype.itemsize))
+        written = (entry for entry in self.entries if entry.operation in _WRITTEN)
+        return tuple(sorted(written, key=lambda entry: -entry.dtype.itemsize))
 
     @property
     def num_parameters(self) -> int:
         """Number of weights that the model has of its own, zeros and tied tensors not counted."""
-        return sum(entry.source.size for entry in self.entries if entry.source and entry.operation is Operation.COPY)
+        own = (Operation.COPY, Operation.CAST)
+        return sum(entry.source.size for entry in self.entries if entry.source and entry.operation in own)
 
     def counts(self) -> Mapping[Operation, int]:
         """How many entries there are of each operation."""
@@ -85,15 +102,24 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What the user says of a checkpoint: what no tensor tells, or what must hold.
+    """What the user says of a checkpoint that no tensor tells, and asks of the model.
 
     ``architecture`` is a published name that the file must match, ``num_heads`` the heads of an architecture that was not
-    published, ``head`` asks for less than the file holds.
+    published, ``head`` asks for less than the file holds, ``task`` and ``labels`` name a classifier's outputs, ``dtype`` casts
+    every tensor; None keeps them as they are.
     """
 
     architecture: str | None = None
     num_heads: int | None = None
     head: str | None = None
+    task: str | None = None
+    labels: tuple[str, ...] | None = None
+    dtype: str | None = None
+
+    def completed_by(self, other: "Declaration") -> "Declaration":
+        """This declaration, with what it leaves open taken from another."""
+        missing = {name.name: getattr(other, name.name) for name in fields(self) if getattr(self, name.name) is None}
+        return replace(self, **missing)
 
 
 NOTHING_DECLARED = Declaration()
@@ -103,8 +129,8 @@ def build_ledger(params: ParamsFile, declared: Declaration = NOTHING_DECLARED, *
     """The ledger of ``params``.
 
     ``tied`` says whether the tensors that a tie makes equal are equal, which only their bytes tell: see
-    `bort_convert.conversion.ties`. Raises TensorMismatchError with every problem of the file, UnknownArchitectureError,
-    ArchitectureMismatchError or InvalidOptionError.
+    `bort_convert.conversion.ties`. Raises TensorMismatchError with every problem of the file, MixedNamesError,
+    UnknownArchitectureError, ArchitectureMismatchError, TaskMismatchError or InvalidOptionError.
     """
     if not params.named:
         raise TensorMismatchError(
@@ -112,75 +138,123 @@ def build_ledger(params: ParamsFile, declared: Declaration = NOTHING_DECLARED, *
             "tells which is which; save it again with save_parameters"
         )
     try:
-        sizes = detect_sizes({array.name: array.shape for array in params.arrays})
+        spelling = read_spelling([array.name for array in params.arrays])
+        stored = _Stored(spelling, {spelling.structural[array.name]: array for array in params.arrays})
+        sizes = detect_sizes(stored.backbone_shapes)
         architecture = detect(sizes, name=declared.architecture, num_heads=declared.num_heads)
+        head = _choose_head(stored.head, declared.head)
+        entries, problems = _match(stored, architecture, head, declared, tied)
+        if problems:
+            raise TensorMismatchError(_summarise(problems, len(params.arrays)), problems)
+        outputs = _outputs(head, entries, declared, params.path.name)
+    except TensorMismatchError as error:
+        raise TensorMismatchError(f"{params.path}: {error}", error.problems) from error
     except BortConvertError as error:
         raise type(error)(f"{params.path}: {error}") from error
-    stored_head = detect_head(params.by_name)
-    chosen_head = HEADS[declared.head] if declared.head else stored_head
-    if not _holds(stored_head, chosen_head):
-        raise TensorMismatchError(
-            f"{params.path}: --head {chosen_head.name} asks for more than the file holds, which is a Bort of head "
-            f"{stored_head.name}; leave the option out"
-        )
-    entries, problems = _match(params.by_name, architecture, stored_head, chosen_head, tied)
-    if problems:
-        raise TensorMismatchError(_summarise(params, problems), problems)
-    return Ledger(architecture, chosen_head, tied, tuple(entries))
+    return Ledger(architecture, head, tied, outputs, spelling.writer, tuple(entries))
 
 
-def _holds(stored: Head, chosen: Head) -> bool:
-    return chosen in (stored, ENCODER)
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the file holds, by structural name."""
+
+    spelling: Spelling
+    arrays: Mapping[str, StoredArray]
+
+    @property
+    def head(self) -> Head:
+        return detect_head(self.arrays.keys())
+
+    @property
+    def backbone_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        prefix = self.head.source_prefix
+        return {
+            name.removeprefix(prefix): array.shape for name, array in self.arrays.items() if name.startswith(prefix)
+        }
+
+
+def _choose_head(stored: Head, asked: str | None) -> Head:
+    if asked in (None, stored.name):
+        return stored
+    if asked == "encoder":
+        return stored.without()
+    raise TensorMismatchError(
+        f"--head {asked} asks for what the file does not hold, which is a Bort of head {stored.name}; leave the option out"
+    )
 
 
 def _match(
-    arrays: Mapping[str, StoredArray], architecture: Architecture, stored_head: Head, head: Head, tied: bool
+    stored: _Stored, architecture: Architecture, head: Head, declared: Declaration, tied: bool
 ) -> tuple[list[Entry], list[Problem]]:
     renames = head.renames(architecture.num_layers)
     source_of = {target: source for source, target in renames.items()}
+    bias = stored.arrays.get(source_of.get("classifier.bias", ""))
     results: list[Entry | Problem] = []
-    for target in inventory(architecture, head):
+    for target in inventory(architecture, head, bias.size if bias else 0):
         if target.origin is Origin.ZERO:
-            embedding = arrays[source_of[f"{head.target_prefix}embeddings.word_embeddings.weight"]]
-            results.append(Entry(Operation.ZERO, None, target.name, target.shape, embedding.dtype, note=_ZERO_NOTE))
+            embedding = stored.arrays[f"{head.source_prefix}word_embed.0.weight"]
+            dtype = _target_dtype(embedding, declared)
+            results.append(Entry(Operation.ZERO, None, target.name, target.shape, dtype, note=_ZERO_NOTE))
         else:
-            source = source_of[target.same_as if target.origin is Origin.ALIAS and target.same_as else target.name]
-            results.append(_entry(arrays.get(source), source, target, tied))
-    left_out = stored_head.renames(architecture.num_layers)
-    for name, array in arrays.items():
-        if name in renames:
-            continue
-        if name in left_out:
-            note = f"of the {stored_head.name} head, left out by --head {head.name}"
-            results.append(Entry(Operation.UNUSED, array, None, array.shape, array.dtype, note=note))
-        else:
-            results.append(Problem("unexpected", name, f"{array.dtype.name} {array.shape}"))
+            owner = target.same_as if target.origin is Origin.ALIAS and target.same_as else target.name
+            results.append(_entry(stored, source_of[owner], target, declared, tied))
+    left_out = stored.head.renames(architecture.num_layers)
+    for name, array in stored.arrays.items():
+        if name in left_out and name not in renames:
+            note = f"of the {stored.head.name} head, left out by --head {head.name}"
+            results.append(Entry(Operation.UNUSED, array, None, array.shape, array.dtype, name, note=note))
+        elif name not in renames:
+            results.append(Problem("unexpected", array.name, f"{array.dtype.name} {array.shape}"))
     return (
         [result for result in results if isinstance(result, Entry)],
         list(dict.fromkeys(result for result in results if isinstance(result, Problem))),
     )
 
 
-def _entry(array: StoredArray | None, name: str, target: Target, tied: bool) -> Entry | Problem:
+def _entry(stored: _Stored, name: str, target: Target, declared: Declaration, tied: bool) -> Entry | Problem:
+    array = stored.arrays.get(name)
+    if array is None and target.origin is Origin.TIED and stored.spelling.stored_once:
+        dtype = _target_dtype(stored.arrays["word_embed.0.weight"], declared)
+        return Entry(
+            Operation.TIE, None, target.name, target.shape, dtype, None, target.same_as, "stored once in the file"
+        )
     if array is None:
         return Problem("missing", name, f"expected shape {target.shape}")
     if array.shape != target.shape:
-        return Problem("misshapen", name, f"shape {array.shape}, expected {target.shape}")
+        return Problem("misshapen", array.name, f"shape {array.shape}, expected {target.shape}")
     if array.dtype.name not in WEIGHT_DTYPES:
-        return Problem("mistyped", name, f"dtype {array.dtype.name}, expected a floating-point one")
+        return Problem("mistyped", array.name, f"dtype {array.dtype.name}, expected a floating-point one")
+    dtype = _target_dtype(array, declared)
     if tied and target.same_as:
-        return Entry(Operation.TIE, array, target.name, target.shape, array.dtype, target.same_as)
-    return Entry(Operation.COPY, array, target.name, target.shape, array.dtype)
+        return Entry(Operation.TIE, array, target.name, target.shape, dtype, name, target.same_as)
+    operation = Operation.COPY if dtype == array.dtype else Operation.CAST
+    return Entry(operation, array, target.name, target.shape, dtype, name)
+
+
+def _target_dtype(array: StoredArray, declared: Declaration) -> DType:
+    return BY_NAME[declared.dtype] if declared.dtype else array.dtype
 
 
 _ZERO_NOTE = "Bort has no token types; BERT adds this row to every embedding"
 
 
-def _summarise(params: ParamsFile, problems: list[Problem]) -> str:
+def _outputs(head: Head, entries: list[Entry], declared: Declaration, file_name: str) -> Outputs | None:
+    if head.name != "classifier":
+        if declared.task or declared.labels:
+            raise TaskMismatchError(
+                f"--task and --labels name a classifier's outputs, and this is a Bort of head {head.name}"
+            )
+        return None
+    (num_outputs,) = next(entry.shape for entry in entries if entry.target == "classifier.bias")
+    task = declared.task or (task_of_file(file_name) if declared.labels is None else None)
+    return name_outputs(num_outputs, task, declared.labels)
+
+
+def _summarise(problems: list[Problem], num_tensors: int) -> str:
     kinds = Counter(problem.kind for problem in problems)
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     first = problems[0]
     return (
-        f"{params.path}: not a Bort checkpoint: {counted} of {len(params.arrays)} tensors; "
-        f"first {first.kind}: {first.name} ({first.detail}); 'convert-bort inspect' lists them all"
+        f"not a Bort checkpoint: {counted} of {num_tensors} tensors; first {first.kind}: {first.name} ({first.detail}); "
+        "'convert-bort inspect' lists them all"
     )

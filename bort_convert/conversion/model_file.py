@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bort_convert.conversion.safetensors_writer import MODEL_NAME
 from bort_convert.errors import ModelFolderError
-from bort_convert.params.file import read_chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +30,12 @@ class ModelFile:
     size: int
     tensors: Mapping[str, ModelTensor]
 
-    def chunks(self, tensor: ModelTensor) -> Iterator[memoryview]:
-        """The tensor's bytes, a buffer at a time."""
-        return read_chunks(self.path, self.descriptor, tensor.offset, tensor.nbytes)
+    def read(self, tensor: ModelTensor, start: int, nbytes: int) -> bytes:
+        """A range of the tensor's bytes. Raises ModelFolderError where the file is cut short meanwhile."""
+        data = os.pread(self.descriptor, nbytes, tensor.offset + start)
+        if len(data) != nbytes:
+            raise ModelFolderError(f"{self.path}: cut short while it was read; convert the checkpoint again")
+        return data
 
 
 @contextmanager

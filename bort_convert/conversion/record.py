@@ -5,27 +5,53 @@ It holds no times and no paths: the same checkpoint gives the same bytes.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from bort_convert import __version__
-from bort_convert.bort.heads import HEADS
 from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Entry, Ledger
 from bort_convert.errors import ModelFolderError
+from bort_convert.params import ParamsFile
 
 RECORD_NAME = "conversion.json"
 RECORD_VERSION = 1
 
 
 def record_document(
-    ledger: Ledger, *, container: str, size: int, sha256: str, digests: Mapping[str, str]
+    params: ParamsFile, ledger: Ledger, declared: Declaration, *, sha256: str, digests: Mapping[str, str]
 ) -> Mapping[str, object]:
-    """The record of a conversion. ``digests`` holds the SHA-256 of each target's bytes, by the target's name."""
+    """The record of a conversion.
+
+    ``sha256`` is the checkpoint's; ``digests`` holds the SHA-256 of each target's bytes, by the target's name. The source's
+    arrays stand in the file's order with what only an MXNet file has, so that an export can give the file's bytes.
+    """
+    effective = replace(
+        declared,
+        num_heads=ledger.architecture.num_heads,
+        head=ledger.head.name,
+        task=ledger.outputs.task if ledger.outputs and declared.labels is None else declared.task,
+    )
     return {
         "record_version": RECORD_VERSION,
         "tool": {"name": "bort-convert", "version": __version__},
-        "source": {"container": container, "size": size, "sha256": sha256},
+        "source": {
+            "container": params.container,
+            "writer": ledger.writer,
+            "size": params.size,
+            "sha256": sha256,
+            "arrays": [
+                {
+                    "name": array.name,
+                    "dtype": array.dtype.name,
+                    "shape": list(array.shape),
+                    "version": array.version,
+                    "context": list(array.context),
+                }
+                for array in params.arrays
+            ],
+        },
         "architecture": architecture_document(ledger),
+        "declared": asdict(effective),
         "ledger": [
             entry_document(entry)
             | ({"sha256": digests[entry.target]} if entry.target and entry.target in digests else {})
@@ -42,6 +68,7 @@ def architecture_document(ledger: Ledger) -> dict[str, object]:
         **asdict(architecture),
         "head": ledger.head.name,
         "tied": ledger.tied,
+        **({"task": ledger.outputs.task, "labels": list(ledger.outputs.labels)} if ledger.outputs else {}),
     }
 
 
@@ -50,6 +77,7 @@ def entry_document(entry: Entry) -> dict[str, object]:
     return {
         "operation": entry.operation.value,
         "source": entry.source.name if entry.source else None,
+        "structural": entry.structural,
         "target": entry.target,
         "dtype": entry.dtype.name,
         "shape": list(entry.shape),
@@ -65,8 +93,9 @@ def read_declaration(model_dir: Path) -> Declaration:
     """
     path = model_dir / RECORD_NAME
     try:
-        architecture = json.loads(path.read_text(encoding="utf-8"))["architecture"]
-        return Declaration(num_heads=int(architecture["num_heads"]), head=HEADS[architecture["head"]].name)
+        declared = json.loads(path.read_text(encoding="utf-8"))["declared"]
+        labels = declared.pop("labels")
+        return Declaration(**declared, labels=None if labels is None else tuple(labels))
     except FileNotFoundError:
         return NOTHING_DECLARED
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -11,9 +11,10 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bort_convert.conversion.casting import entry_chunks
 from bort_convert.conversion.ledger import Entry, Operation
 from bort_convert.errors import DestinationError, OutputCheckError, TruncatedFileError
-from bort_convert.params import ParamsFile, StoredArray
+from bort_convert.params import ParamsFile
 
 MODEL_NAME = "model.safetensors"
 
@@ -47,10 +48,10 @@ def write(params: ParamsFile, entries: Sequence[Entry], path: Path, progress: Ca
         try:
             file.write(header(entries))
             for entry in entries:
-                if entry.operation is Operation.ZERO:
-                    file.write(bytes(entry.nbytes))
-                elif entry.source is not None:
-                    _copy(params, entry.source, file.fileno(), progress)
+                if not _copy_in_kernel(params, entry, file.fileno(), progress):
+                    for chunk in entry_chunks(params, entry):
+                        _write_all(file.fileno(), chunk)
+                        progress(len(chunk))
         except OSError as error:
             raise DestinationError(
                 f"{path.parent}: cannot be written: {error.strerror}; free space or choose another"
@@ -76,19 +77,17 @@ def check(path: Path, entries: Sequence[Entry]) -> None:
         raise OutputCheckError(f"{path}: reads back differently from what was planned: {', '.join(wrong[:3])}")
 
 
-def _copy(params: ParamsFile, array: StoredArray, target: int, progress: Callable[[int], None]) -> None:
-    """Appends the array's data to the descriptor ``target``."""
-    if _copy_in_kernel(params, array, target, progress):
-        return
-    for chunk in params.chunks(array):
-        written = 0
-        while written < len(chunk):
-            written += os.write(target, chunk[written:])
-        progress(len(chunk))
+def _write_all(descriptor: int, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
-def _copy_in_kernel(params: ParamsFile, array: StoredArray, target: int, progress: Callable[[int], None]) -> bool:
-    """Appends without the bytes entering this process; false, and nothing done, where the system cannot."""
+def _copy_in_kernel(params: ParamsFile, entry: Entry, target: int, progress: Callable[[int], None]) -> bool:
+    """Appends a copied tensor without its bytes entering this process; false, and nothing done, where that cannot be."""
+    if entry.operation is not Operation.COPY or entry.source is None:
+        return False
+    array = entry.source
     offset, end = array.offset, array.offset + array.nbytes
     while offset < end:
         try:

@@ -13,4 +13,4 @@ def build_compared_ledger(params: ParamsFile, declared: Declaration = NOTHING_DE
 def _ties_hold(params: ParamsFile, ledger: Ledger) -> bool:
     written = {entry.target: entry.source for entry in ledger.written}
     pairs = [(entry.source, written[entry.tied_to]) for entry in ledger.entries if entry.operation is Operation.TIE]
-    return all(first and second and params.same_bytes(first, second) for first, second in pairs)
+    return all(second and params.same_bytes(first, second) for first, second in pairs if first and first is not second)

@@ -6,15 +6,14 @@ It alone sees what no output depends on: a key's bias, the embedding of a token 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
+from bort_convert.conversion.casting import entry_chunks
 from bort_convert.conversion.config import CONFIG_NAME, config_document
 from bort_convert.conversion.ledger import Entry, Ledger
 from bort_convert.conversion.model_file import ModelFile, ModelTensor, open_model_file
 from bort_convert.errors import ModelFolderError
 from bort_convert.params import ParamsFile
-from bort_convert.params.file import READ_SIZE
 
 # What BertConfig takes a missing field for (Transformers 5.23 models/bert/configuration_bert.py, configuration_utils.py).
 _DEFAULTS: Mapping[str, object] = {
@@ -78,27 +77,20 @@ def _tensor_failure(params: ParamsFile, entry: Entry, model: ModelFile, tensor: 
         return f"dtype {tensor.dtype}, expected {entry.dtype.safetensors}"
     itemsize = entry.dtype.itemsize
     differing, first, position = 0, -1, 0
-    for ours, theirs in zip_longest(model.chunks(tensor), _source_chunks(params, entry)):
-        if bytearray(ours) != theirs:  # bytearray compares with memcmp, memoryview element by element
-            elements = _differing_elements(ours, theirs, itemsize)
+    for expected in entry_chunks(params, entry):
+        found = model.read(tensor, position * itemsize, len(expected))
+        if found != bytes(expected):
+            elements = _differing_elements(found, expected, itemsize)
             first = position + elements[0] if first < 0 else first
             differing += len(elements)
-        position += len(ours) // itemsize
+        position += len(expected) // itemsize
     if not differing:
         return ""
     against = f"from {entry.source.name}" if entry.source else "from zero"
     return f"{differing} of {position} elements differ {against}, the first at {_index(first, entry.shape)}"
 
 
-def _source_chunks(params: ParamsFile, entry: Entry) -> Iterator[memoryview]:
-    if entry.source is not None:
-        yield from params.chunks(entry.source)
-    else:
-        for start in range(0, entry.nbytes, READ_SIZE):
-            yield memoryview(bytes(min(READ_SIZE, entry.nbytes - start)))
-
-
-def _differing_elements(ours: memoryview, theirs: memoryview, itemsize: int) -> list[int]:
+def _differing_elements(ours: bytes, theirs: bytes | memoryview, itemsize: int) -> list[int]:
     import numpy as np
 
     unequal = np.frombuffer(ours, np.uint8) != np.frombuffer(theirs, np.uint8)

@@ -101,6 +101,8 @@ def run(
             "checkpoint": str(checkpoint.absolute()),
             "architecture": asdict(ledger.architecture),
             "head": ledger.head.name,
+            "num_outputs": len(ledger.outputs.labels) if ledger.outputs else 0,
+            "classifier_dropout": "classifier.3.weight" in ledger.head.table,
             "ignore_extra": Operation.UNUSED in ledger.counts(),
             "inputs": str(folder / "inputs.npz"),
             "outputs": {dtype: str(path) for dtype, path in paths.items()},

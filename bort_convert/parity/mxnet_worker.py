@@ -5,7 +5,8 @@ environment can be asked. It takes one argument, the path of a job in JSON, and 
 ``{"versions": {...}}`` first, then ``{"done": dtype}`` for each dtype. Jobs::
 
     {"command": "sample", "checkpoint": path to write, "seed": int,
-     "architecture": {num_layers, num_heads, units, hidden_size, max_length, vocab_size}, "head": name}
+     "architecture": {num_layers, num_heads, units, hidden_size, max_length, vocab_size}, "head": name,
+     "num_outputs": int and "classifier_dropout": bool where the head is a classifier}
     {"command": "run", "checkpoint": path to read, "architecture": ..., "head": name,
      "inputs": path of an .npz, "outputs": {dtype: path of an .npz to write}, "ignore_extra": bool}
 
@@ -13,7 +14,7 @@ The checkpoint is loaded in the first dtype of ``outputs`` and cast to the next;
 
 The inputs are batches ``B.input_ids`` (batch, length) int32, ``B.valid_length`` (batch,) int32 and ``B.masked_positions``
 (batch, n) int32 for batch names B. The outputs are ``B.embedding`` and ``B.hidden.I`` (batch, length, units),
-``B.attention.I`` (batch, heads, length, length) and ``B.mlm_logits`` (batch, n, vocabulary).
+``B.attention.I`` (batch, heads, length, length), and ``B.mlm_logits`` (batch, n, vocabulary) or ``B.logits`` (batch, outputs).
 """
 
 import json
@@ -52,11 +53,27 @@ def report(**event):
     sys.stdout.flush()
 
 
-def build(architecture, head, outputs=False):
-    """The GluonNLP model of a Bort: no token types, no pooler, an MLM decoder or none.
+class Classifier(mx.gluon.Block):
+    """A Bort with a classifier on row 0: Dropout, Dense with tanh, Dropout, Dense; without dropout no Dropout layers."""
 
-    ``outputs`` makes it give every layer's hidden states and attention probabilities.
+    def __init__(self, bort, units, num_classes, dropout, **options):
+        super().__init__(**options)
+        self.bort = bort
+        with self.name_scope():
+            self.classifier = mx.gluon.nn.HybridSequential(prefix="")
+            with self.classifier.name_scope():
+                for size, activation in ((units, "tanh"), (num_classes, None)):
+                    if dropout:
+                        self.classifier.add(mx.gluon.nn.Dropout(dropout))
+                    self.classifier.add(mx.gluon.nn.Dense(size, activation=activation, in_units=units))
+
+
+def build(job, outputs=False, prefixes=None):
+    """The GluonNLP model of a Bort: no token types, no pooler, and an MLM decoder, a classifier or neither.
+
+    ``outputs`` makes it give every layer's hidden states and attention probabilities; ``prefixes`` are those of its blocks.
     """
+    architecture, head, prefixes = job["architecture"], job["head"], prefixes or {}
     encoder = nlp.model.BERTEncoder(
         num_layers=architecture["num_layers"],
         units=architecture["units"],
@@ -68,21 +85,33 @@ def build(architecture, head, outputs=False):
         output_all_encodings=outputs,
         activation="gelu",
         layer_norm_eps=LAYER_NORM_EPS,
+        prefix=prefixes.get("encoder"),
     )
-    return nlp.model.RoBERTaModel(
+    model = nlp.model.RoBERTaModel(
         encoder,
         vocab_size=architecture["vocab_size"],
         units=architecture["units"],
         embed_size=architecture["units"],
         use_decoder=head == "mlm",
+        prefix=prefixes.get("model"),
     )
+    if head == "classifier":
+        dropout = DROPOUT if job["classifier_dropout"] else 0
+        model = Classifier(model, architecture["units"], job["num_outputs"], dropout, prefix=prefixes.get("classifier"))
+    return model
+
+
+def backbone(model):
+    """The encoder and embeddings of a model, classifier or not."""
+    return getattr(model, "bort", model)
 
 
 def sample(job):
     """Writes a random checkpoint with ``save_parameters``, every tensor of it such that it matters to the outputs."""
-    model = build(job["architecture"], job["head"])
+    model = build(job)
     model.initialize(mx.init.Zero())
-    forward(model, {"input_ids": np.zeros((1, 1)), "valid_length": np.ones(1), "masked_positions": np.zeros((1, 1))})
+    inputs = {"input_ids": np.zeros((1, 1)), "valid_length": np.ones(1), "masked_positions": np.zeros((1, 1))}
+    forward(backbone(model), inputs)  # Dense layers learn their shapes from the first call
     generator = np.random.RandomState(job["seed"])
     # A tied weight has two names and one parameter, which must be drawn once.
     parameters = {id(parameter): parameter for parameter in model._collect_params_with_prefix().values()}
@@ -126,29 +155,72 @@ def run(job):
 
 
 def load(job, dtype):
-    """The model of the checkpoint in ``dtype``. Every parameter must be in the file."""
-    model = build(job["architecture"], job["head"], outputs=True)
+    """The model of the checkpoint in ``dtype``. Every parameter must be in the file.
+
+    Structural names are loaded by ``load_parameters``. Flat names are those of a model whose blocks have the file's prefixes.
+    """
+    arrays = read_arrays(job["checkpoint"])
+    flat = not any("." in name for name in arrays)
+    model = build(job, outputs=True, prefixes=read_prefixes(arrays) if flat else None)
     model.cast(dtype)
-    model.collect_params().setattr("grad_req", "null")  # no gradients: half the memory, and half the time
-    options = {"ctx": mx.cpu(), "cast_dtype": True, "ignore_extra": job["ignore_extra"]}
-    try:
-        model.load_parameters(job["checkpoint"], **options)
-    except mx.base.MXNetError as error:
-        if "np_shape" not in str(error):
-            raise
-        # A file saved in NumPy-shape mode can be read in that mode alone.
-        with mx.util.np_shape(True):
+    parameters = model.collect_params()
+    parameters.setattr("grad_req", "null")  # no gradients: half the memory, and half the time
+    if not flat:
+        options = {"ctx": mx.cpu(), "cast_dtype": True, "ignore_extra": job["ignore_extra"]}
+        with numpy_shape(job["checkpoint"]):
             model.load_parameters(job["checkpoint"], **options)
+        return model
+    parameters.initialize(mx.init.Zero())
+    for name, parameter in parameters.items():
+        array = arrays.pop(name)
+        parameter.shape = array.shape
+        parameter.set_data(array.astype(dtype))
+    if arrays and not job["ignore_extra"]:
+        raise ValueError("parameters that the model lacks: " + ", ".join(sorted(arrays)))
     return model
+
+
+def read_arrays(path):
+    """The file's arrays by name, without ``arg:`` or ``aux:``, block names as GluonNLP 0.8 spells them."""
+    with numpy_shape(path):
+        arrays = mx.nd.load(path)
+    return {old_name(name.split(":")[-1]): array for name, array in arrays.items()}
+
+
+def old_name(name):
+    """A flat name as GluonNLP 0.8 spells it; a structural one as it is."""
+    if "." in name:
+        return name
+    name = name.replace("dotproductselfattentioncell0", "multiheadattentioncell0")
+    name = name.replace("_positionwiseffn0", "_bertpositionwiseffn0")
+    return name.replace("_layernorm0", "_bertlayernorm0")
+
+
+def read_prefixes(names):
+    """The prefixes of the blocks that own the parameters of these flat names."""
+    prefixes = {}
+    for block, suffix in (("encoder", "position_weight"), ("model", "word_embed_embedding0_weight")):
+        (prefixes[block],) = [name[: -len(suffix)] for name in names if name.endswith(suffix)]
+    for name in names:
+        if name.endswith("dense1_weight"):
+            prefixes["classifier"] = name[: -len("dense1_weight")]
+    return prefixes
+
+
+def numpy_shape(path):
+    """The mode in which MXNet reads the file: its arrays are V3 where it was saved in NumPy-shape mode."""
+    with open(path, "rb") as file:
+        version = file.read(28)[24:28]
+    return mx.util.np_shape(version == b"\xca\xfa\x93\xf9")
 
 
 def stages(model, inputs, dtype):
     """Every output of one batch, by stage."""
     embeddings = []
-    hook = model.encoder.layer_norm.register_forward_hook(
+    hook = backbone(model).encoder.layer_norm.register_forward_hook(
         lambda block, arguments, output: embeddings.append(output.asnumpy())
     )
-    results = forward(model, inputs, dtype)
+    results = forward(backbone(model), inputs, dtype)
     hook.detach()
     hidden, attention = results[0], results[1]
     outputs = {"embedding": embeddings[0]}
@@ -158,11 +230,13 @@ def stages(model, inputs, dtype):
         outputs["attention.%d" % layer] = probabilities.asnumpy()
     if len(results) > 2:
         outputs["mlm_logits"] = results[2].asnumpy()
+    if backbone(model) is not model:
+        outputs["logits"] = model.classifier(hidden[-1][:, 0, :]).asnumpy()
     return outputs
 
 
 def forward(model, inputs, dtype="float32"):
-    """The model's results for one batch. ``valid_length`` must have the model's dtype."""
+    """The backbone's results for one batch. ``valid_length`` must have the model's dtype."""
     return model(
         mx.nd.array(inputs["input_ids"], dtype="int32"),
         mx.nd.array(inputs["valid_length"], dtype=dtype),

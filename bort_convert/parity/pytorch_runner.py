@@ -71,7 +71,7 @@ def run(
     attentions: Sequence[str] = ATTENTIONS,
     progress: Callable[[str], None] = lambda step: None,
 ) -> PyTorchOutputs:
-    """The outputs of every stage: ``embedding``, ``hidden.I``, ``attention.I`` (eager alone), ``mlm_logits``.
+    """The outputs of every stage: ``embedding``, ``hidden.I``, ``attention.I`` (eager alone), ``mlm_logits`` or ``logits``.
 
     Every LayerNorm's eps is rounded to float32, as MXNet holds it whatever the tensors' dtype is, and the MLM decoder's is set
     to GluonNLP's; `AS_SHIPPED` has the decoder with the config's.
@@ -113,6 +113,8 @@ def _stages(model: Any, batch: Batch, attention: str) -> dict[str, "torch.Tensor
         positions = torch.from_numpy(batch.masked_positions).long()
         chosen = hidden[-1].gather(1, positions[:, :, None].expand(-1, -1, hidden[-1].shape[-1]))
         stages |= _mlm_logits(model.cls, chosen)
+    if hasattr(model, "classifier"):
+        stages["logits"] = model.classifier(model.base_model.pooler(hidden[-1]))
     return stages
 
 

@@ -16,13 +16,15 @@ def write_sample(
     architecture: Architecture,
     *,
     head: str = MLM.name,
+    num_classes: int = 2,
     seed: int = 0,
     python: str | None = None,
 ) -> Path:
     """Writes a random float32 checkpoint of this architecture with ``save_parameters``; no tensor of it is trivial.
 
-    ``python`` is the interpreter to run MXNet under. Raises DestinationError where the file exists or cannot be written,
-    InvalidOptionError for impossible sizes, MissingDependencyError or FrameworkError.
+    ``num_classes`` is the number of a classifier's outputs; ``python`` is the interpreter to run MXNet under. Raises
+    DestinationError where the file exists or cannot be written, InvalidOptionError for impossible sizes,
+    MissingDependencyError or FrameworkError.
     """
     path = Path(checkpoint).absolute()
     if path.exists():
@@ -38,6 +40,8 @@ def write_sample(
             "checkpoint": str(partial),
             "architecture": asdict(architecture),
             "head": head,
+            "num_outputs": num_classes,
+            "classifier_dropout": True,
             "seed": seed,
         }
         try:

@@ -38,6 +38,8 @@ def required_stages(ledger: Ledger, attention: str) -> Iterator[str]:
         yield f"hidden.{layer}"
     if ledger.head.name == "mlm":
         yield "mlm_logits"
+    if ledger.head.name == "classifier":
+        yield "logits"
 
 
 def tolerance(dtype: str, stage: str, expected: "np.ndarray | None", atol: float | None = None) -> Tolerance:

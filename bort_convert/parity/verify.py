@@ -104,8 +104,7 @@ def record(
 
 def _prove_files(checkpoint: Path, model_dir: Path, declared: Declaration) -> Verification:
     """The part of a verification that needs no framework."""
-    if declared == NOTHING_DECLARED:
-        declared = read_declaration(model_dir)
+    declared = declared.completed_by(read_declaration(model_dir))
     with open_params(checkpoint) as params, ThreadPoolExecutor(max_workers=2) as pool:
         checkpoint_digest = pool.submit(lambda: sha256(params.all_chunks()))
         model_digest = pool.submit(_file_digest, model_dir / MODEL_NAME)
