@@ -13,6 +13,7 @@ COMMANDS = {
     "convert": "converts a checkpoint into a model folder",
     "inspect": "shows what a checkpoint is, and the ledger of its tensors",
     "verify": "proves that a model folder computes what its checkpoint does",
+    "export": "writes a model folder back to an MXNet parameter file",
     "record": "keeps MXNet's outputs, to verify where MXNet cannot be installed",
     "sample": "writes a random Bort checkpoint with real GluonNLP",
 }

@@ -20,10 +20,26 @@ from bort_convert.conversion.record import architecture_document, dump, entry_do
 @options.TASK
 @options.LABELS
 @options.DTYPE
+@click.option(
+    "--format",
+    "model_format",
+    type=click.Choice(["safetensors", "pytorch"]),
+    default="safetensors",
+    show_default=True,
+    help="The format of the model file.",
+)
 @click.option("--force", is_flag=True, help="Replace MODEL_DIR if it holds a model.")
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 @options.JSON
-def command(declared: Declaration, checkpoint: str, model_dir: str, force: bool, dry_run: bool, as_json: bool) -> None:
+def command(
+    declared: Declaration,
+    checkpoint: str,
+    model_dir: str,
+    model_format: str,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Converts CHECKPOINT, an MXNet parameter file, into the new folder MODEL_DIR, which
     transformers.AutoModel.from_pretrained loads.
 
@@ -32,12 +48,21 @@ def command(declared: Declaration, checkpoint: str, model_dir: str, force: bool,
       convert-bort convert bort.params bort/
     """
     with _progress_bar() as progress:
-        conversion = convert(checkpoint, model_dir, declared, force=force, dry_run=dry_run, progress=progress)
+        conversion = convert(
+            checkpoint,
+            model_dir,
+            declared,
+            model_format=model_format,
+            force=force,
+            dry_run=dry_run,
+            progress=progress,
+        )
     if as_json:
         document = {
             "model_dir": None if dry_run else str(conversion.model_dir),
             "source": {"size": conversion.source_size, "sha256": conversion.sha256},
             "architecture": architecture_document(conversion.ledger),
+            "warnings": list(conversion.warnings),
             "ledger": [entry_document(entry) for entry in conversion.ledger.entries],
         }
         click.echo(dump(document), nl=False)

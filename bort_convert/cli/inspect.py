@@ -3,6 +3,7 @@
 import click
 
 from bort_convert.cli import options, rendering
+from bort_convert.conversion.finite import find_non_finite
 from bort_convert.conversion.ledger import Declaration, build_ledger
 from bort_convert.conversion.record import architecture_document, dump, entry_document
 from bort_convert.errors import TensorMismatchError
@@ -16,7 +17,7 @@ from bort_convert.params import open_params
 @options.LABELS
 @options.JSON
 def command(declared: Declaration, checkpoint: str, as_json: bool) -> None:
-    """Shows what CHECKPOINT is and what becomes of each of its tensors. Reads names and shapes, no data.
+    """Shows what CHECKPOINT is and what becomes of each of its tensors. Tensors that are not finite are named.
 
     \b
     Example:
@@ -29,6 +30,7 @@ def command(declared: Declaration, checkpoint: str, as_json: bool) -> None:
             if error.problems and not as_json:
                 click.echo(rendering.problem_table(error.problems))
             raise
+        warnings = find_non_finite(params, ledger)
         if as_json:
             document = {
                 "container": params.container,
@@ -36,9 +38,10 @@ def command(declared: Declaration, checkpoint: str, as_json: bool) -> None:
                 "num_tensors": len(params.arrays),
                 "num_parameters": ledger.num_parameters,
                 "dtypes": sorted({array.dtype.name for array in params.arrays}),
+                "warnings": list(warnings),
                 "architecture": architecture_document(ledger),
                 "ledger": [entry_document(entry) for entry in ledger.entries],
             }
             click.echo(dump(document), nl=False)
         else:
-            click.echo(rendering.inspection(params, ledger))
+            click.echo(rendering.inspection(params, ledger, warnings))

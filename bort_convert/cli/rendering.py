@@ -31,6 +31,7 @@ def conversion_summary(conversion: Conversion, shown_dir: Path) -> str:
         lines.append(f"  source SHA-256  {conversion.sha256}")
     if ledger.head.name == "mlm" and not ledger.tied:
         lines.append("  note          the decoder's weight differs from the word embedding; both are kept, untied")
+    lines += [f"  warning       {warning}" for warning in conversion.warnings]
     if conversion.sha256 is not None:
         lines.append(f"Prove it: convert-bort verify {conversion.checkpoint} {shown_dir}")
     return "\n".join(lines)
@@ -42,7 +43,7 @@ def outputs_summary(outputs: Outputs) -> str:
     return task + ("regression, one output" if outputs.regression else ", ".join(outputs.labels))
 
 
-def inspection(params: ParamsFile, ledger: Ledger) -> str:
+def inspection(params: ParamsFile, ledger: Ledger, warnings: Sequence[str]) -> str:
     """What a checkpoint is, then its ledger with the layers folded."""
     dtypes = sorted({array.dtype.name for array in params.arrays})
     versions = sorted({array.version for array in params.arrays})
@@ -57,6 +58,7 @@ def inspection(params: ParamsFile, ledger: Ledger) -> str:
     )
     if ledger.outputs:
         facts += (("outputs", outputs_summary(ledger.outputs)),)
+    facts += tuple(("warning", warning) for warning in warnings)
     lines = [str(params.path), *(f"  {label:<13} {value}" for label, value in facts), ""]
     for first, count in _fold(ledger.entries):
         layers = f"{{0-{count - 1}}}" if count > 1 else r"\g<0>"

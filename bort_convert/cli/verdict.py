@@ -34,6 +34,13 @@ def print_verification(verification: Verification, command: str) -> None:
             f"{residual.same_top1:.1%} of {residual.positions} positions.\n",
             highlight=False,
         )
+    if verification.export_rounding:
+        worst = max(verification.export_rounding, key=lambda rounding: rounding.largest)
+        dtype = verification.ledger.written[0].dtype.name
+        console.print(
+            f"The folder's weights are the checkpoint's, rounded to {dtype}: shown above is the model before rounding. "
+            f"Rounding moves outputs by at most {worst.largest:.1e} ({worst.stage}, float64).\n"
+        )
     if verification.passed:
         console.print("[bold green]PASSED[/]", end="  ")
     else:

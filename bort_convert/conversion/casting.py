@@ -37,24 +37,27 @@ def widen(data: bytes | memoryview, dtype: DType) -> "np.ndarray":
     return np.frombuffer(data, dtype.numpy)
 
 
+def narrow(values: "np.ndarray", dtype: DType) -> bytes:
+    """The bytes of these floating-point values, correctly rounded to ``dtype``."""
+    import numpy as np
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = _to_bfloat16(values) if dtype.name == "bfloat16" else values.astype(dtype.numpy)
+    return rounded.tobytes()
+
+
 def _cast(data: memoryview, source: DType, entry: Entry) -> bytes:
     import numpy as np
 
     values = widen(data, source)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if entry.dtype.name == "bfloat16":
-            bits = _to_bfloat16(values)
-            rounded = (bits.astype(np.uint32) << 16).view(np.float32)
-            result = bits
-        else:
-            rounded = result = values.astype(entry.dtype.numpy)
-    overflowed = np.isinf(rounded) & np.isfinite(values)
+    result = narrow(values, entry.dtype)
+    overflowed = np.isinf(widen(result, entry.dtype)) & np.isfinite(values)
     if overflowed.any():
         raise OverflowToInfinityError(
             f"{entry.source.name if entry.source else entry.target}: {values[overflowed][0]:g} is too large for "
             f"{entry.dtype.name}; choose --dtype float32 or bfloat16, or keep the dtype"
         )
-    return result.tobytes()
+    return result
 
 
 def _to_bfloat16(values: "np.ndarray") -> "np.ndarray":

@@ -1,4 +1,4 @@
-"""Reads back ``model.safetensors``: what each tensor is and where its bytes are, without loading any."""
+"""Reads back a folder's model file: what each tensor is, and its bytes on demand."""
 
 import json
 import os
@@ -6,9 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from bort_convert.conversion.pytorch_writer import PYTORCH_NAME
 from bort_convert.conversion.safetensors_writer import MODEL_NAME
-from bort_convert.errors import ModelFolderError
+from bort_convert.errors import MissingDependencyError, ModelFolderError
+from bort_convert.params import DTYPES
+
+_SAFETENSORS_NAMES = {f"torch.{dtype.name}": dtype.safetensors for dtype in DTYPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +43,70 @@ class ModelFile:
         return data
 
 
-@contextmanager
-def open_model_file(model_dir: Path) -> Iterator[ModelFile]:
-    """Opens the safetensors file of a model folder.
+@dataclass(frozen=True)
+class PyTorchModelFile:
+    """A model file of torch.save, its tensors mapped into memory."""
 
-    Raises ModelFolderError where it is missing, cannot be read, or is no valid safetensors file, a name given twice included.
+    path: Path
+    tensors: Mapping[str, ModelTensor]
+    data: Mapping[str, Any]
+
+    def read(self, tensor: ModelTensor, start: int, nbytes: int) -> bytes:
+        """A range of the tensor's bytes."""
+        import torch
+
+        name = next(name for name, known in self.tensors.items() if known is tensor)
+        flat = self.data[name].contiguous().flatten().view(torch.uint8)
+        return bytes(flat[start : start + nbytes].numpy().tobytes())
+
+
+OpenModel = ModelFile | PyTorchModelFile
+
+
+def model_file_path(model_dir: Path) -> Path:
+    """The folder's model file: the safetensors one, which Transformers prefers, or PyTorch's."""
+    path = model_dir / MODEL_NAME
+    return model_dir / PYTORCH_NAME if not path.exists() and (model_dir / PYTORCH_NAME).exists() else path
+
+
+@contextmanager
+def open_model_file(model_dir: Path) -> Iterator[OpenModel]:
+    """Opens the model file of a folder.
+
+    Raises ModelFolderError where it is missing, cannot be read, or is not valid (a name given twice is not), and
+    MissingDependencyError for a file of torch.save where torch is not installed.
     """
+    path = model_file_path(model_dir)
+    if path.name == PYTORCH_NAME:
+        yield _open_pytorch(path)
+    else:
+        with _open_safetensors(path) as model:
+            yield model
+
+
+def _open_pytorch(path: Path) -> PyTorchModelFile:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{path}: reading it needs torch; run: pip install 'bort-convert[torch]'"
+        ) from error
+    try:
+        data = torch.load(path, weights_only=True, mmap=True)
+        tensors = {
+            name: ModelTensor(_SAFETENSORS_NAMES[str(tensor.dtype)], tuple(tensor.shape), 0, tensor.nbytes)
+            for name, tensor in data.items()
+        }
+    except Exception as error:  # torch.load raises whatever its pickle and its zip reader raise
+        reason = (str(error).splitlines() or [repr(error)])[0]
+        raise ModelFolderError(f"{path}: not a valid model file: {reason}; convert the checkpoint again") from error
+    return PyTorchModelFile(path, tensors, data)
+
+
+@contextmanager
+def _open_safetensors(path: Path) -> Iterator[ModelFile]:
     from safetensors import SafetensorError, safe_open
 
-    path = model_dir / MODEL_NAME
     try:
         with safe_open(path, framework="numpy"):  # the library checks every bound and offset
             pass

@@ -4,21 +4,27 @@ It holds no times and no paths: the same checkpoint gives the same bytes.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bort_convert import __version__
 from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Entry, Ledger
 from bort_convert.errors import ModelFolderError
-from bort_convert.params import ParamsFile
+from bort_convert.params import BY_NAME, ParamsFile, StoredArray
 
 RECORD_NAME = "conversion.json"
 RECORD_VERSION = 1
 
 
 def record_document(
-    params: ParamsFile, ledger: Ledger, declared: Declaration, *, sha256: str, digests: Mapping[str, str]
+    params: ParamsFile,
+    ledger: Ledger,
+    declared: Declaration,
+    *,
+    sha256: str,
+    digests: Mapping[str, str],
+    warnings: Sequence[str],
 ) -> Mapping[str, object]:
     """The record of a conversion.
 
@@ -52,6 +58,7 @@ def record_document(
         },
         "architecture": architecture_document(ledger),
         "declared": asdict(effective),
+        "warnings": list(warnings),
         "ledger": [
             entry_document(entry)
             | ({"sha256": digests[entry.target]} if entry.target and entry.target in digests else {})
@@ -101,6 +108,40 @@ def read_declaration(model_dir: Path) -> Declaration:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelFolderError(
             f"{path}: not a record of this tool ({error!r}); convert the checkpoint again"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """What a record keeps of the checkpoint: its SHA-256, and its arrays in the file's order, without their data."""
+
+    sha256: str
+    container: str
+    arrays: tuple[StoredArray, ...]
+
+
+def read_source(model_dir: Path) -> SourceRecord | None:
+    """What the folder's record keeps of its checkpoint; None where the folder has no record. Raises ModelFolderError."""
+    path = model_dir / RECORD_NAME
+    try:
+        source = json.loads(path.read_text(encoding="utf-8"))["source"]
+        arrays = tuple(
+            StoredArray(
+                name=array["name"],
+                dtype=BY_NAME[array["dtype"]],
+                shape=tuple(array["shape"]),
+                offset=0,
+                version=array["version"],
+                context=(array["context"][0], array["context"][1]),
+            )
+            for array in source["arrays"]
+        )
+        return SourceRecord(source["sha256"], source["container"], arrays)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise ModelFolderError(
+            f"{path}: not a record of this tool ({error!r}); delete it to export without it"
         ) from error
 
 

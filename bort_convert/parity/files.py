@@ -11,7 +11,7 @@ from pathlib import Path
 from bort_convert.conversion.casting import entry_chunks
 from bort_convert.conversion.config import CONFIG_NAME, config_document
 from bort_convert.conversion.ledger import Entry, Ledger
-from bort_convert.conversion.model_file import ModelFile, ModelTensor, open_model_file
+from bort_convert.conversion.model_file import ModelTensor, OpenModel, open_model_file
 from bort_convert.errors import ModelFolderError
 from bort_convert.params import ParamsFile
 
@@ -58,7 +58,7 @@ def check_files(params: ParamsFile, ledger: Ledger, model_dir: Path) -> tuple[Ch
     return tensors + tuple(_check_config(ledger, model_dir / CONFIG_NAME))
 
 
-def _check_tensors(params: ParamsFile, ledger: Ledger, model: ModelFile) -> Iterator[Check]:
+def _check_tensors(params: ParamsFile, ledger: Ledger, model: OpenModel) -> Iterator[Check]:
     expected = {entry.target: entry for entry in ledger.written if entry.target}
     for name, entry in expected.items():
         yield Check("tensor", name, _tensor_failure(params, entry, model, model.tensors.get(name)))
@@ -68,7 +68,7 @@ def _check_tensors(params: ParamsFile, ledger: Ledger, model: ModelFile) -> Iter
         yield Check("tensor", name, failure)
 
 
-def _tensor_failure(params: ParamsFile, entry: Entry, model: ModelFile, tensor: ModelTensor | None) -> str:
+def _tensor_failure(params: ParamsFile, entry: Entry, model: OpenModel, tensor: ModelTensor | None) -> str:
     if tensor is None:
         return "missing"
     if tensor.shape != entry.shape:

@@ -35,6 +35,7 @@ def report_document(verification: Verification) -> Mapping[str, Any]:
         "checks": [asdict(check) | {"passed": check.passed} for check in verification.checks],
         "stages": [_stage_document(result) for result in verification.stages],
         "first_divergence": _stage_document(first) if first else None,
+        "export_rounding": [asdict(rounding) for rounding in verification.export_rounding],
         "known_residual": asdict(verification.residual) if verification.residual else None,
     }
 

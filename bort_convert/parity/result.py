@@ -41,9 +41,23 @@ class Residual:
     positions: int
 
 
+@dataclass(frozen=True, slots=True)
+class ExportRounding:
+    """What rounding the weights to the folder's dtype does to one stage: float64 outputs of the folder against MXNet's."""
+
+    batch: str
+    stage: str
+    largest: float
+    mean: float
+
+
 @dataclass(frozen=True)
 class Verification:
-    """What a verification found. It passed where every check and every stage did, and there were some of both."""
+    """What a verification found. It passed where every check and every stage did, and there were some of both.
+
+    For a folder whose dtype was changed, ``stages`` compares the model at the checkpoint's own precision, every tensor of the
+    folder having been checked to be that one's, correctly rounded; ``export_rounding`` tells what the rounding does.
+    """
 
     checkpoint: Path
     model_dir: Path
@@ -53,6 +67,7 @@ class Verification:
     checks: tuple[Check, ...]
     stages: tuple[StageResult, ...]
     residual: Residual | None
+    export_rounding: tuple[ExportRounding, ...]
     versions: Mapping[str, str]
     warnings: tuple[str, ...]
 

@@ -8,7 +8,7 @@ from bort_convert.parity.comparison import Tolerance, compare
 from bort_convert.parity.inputs import Batch
 from bort_convert.parity.mxnet_runner import MXNetOutputs
 from bort_convert.parity.pytorch_runner import AS_SHIPPED, PyTorchOutputs
-from bort_convert.parity.result import Residual, StageResult
+from bort_convert.parity.result import ExportRounding, Residual, StageResult
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,6 +103,18 @@ def _distance(rounded: "np.ndarray | None", exact: "np.ndarray | None", where: "
     if rounded is None or exact is None or rounded.shape != exact.shape:
         return None
     return compare(rounded, exact, Tolerance(float("inf"), 0.0, ""), where).largest
+
+
+def measure_export_rounding(
+    ledger: Ledger, batches: Mapping[str, Batch], actual: PyTorchOutputs, expected: MXNetOutputs
+) -> Iterator[ExportRounding]:
+    """How far the outputs of rounded weights are from the checkpoint's, in float64, at every stage."""
+    ours, theirs = actual.outputs["float64", "eager"], expected.outputs["float64"]
+    for stage in required_stages(ledger, "eager"):
+        for name, batch in batches.items():
+            key = f"{name}.{stage}"
+            difference = compare(ours.get(key), theirs.get(key), Tolerance(float("inf"), 0.0, ""), mask(stage, batch))
+            yield ExportRounding(name, stage, difference.largest, difference.mean)
 
 
 def known_residual(actual: PyTorchOutputs, expected: MXNetOutputs) -> Residual | None:

@@ -1,6 +1,7 @@
 """The proof as a whole: files first, then the outputs of both frameworks, and one frozen verdict."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -8,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Ledger
+from bort_convert.conversion.convert import convert
+from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Ledger, Operation
+from bort_convert.conversion.model_file import model_file_path
 from bort_convert.conversion.record import read_declaration
-from bort_convert.conversion.safetensors_writer import MODEL_NAME
 from bort_convert.conversion.ties import build_compared_ledger
 from bort_convert.errors import DestinationError, InvalidOptionError, ModelFolderError, RecordedReferenceError
 from bort_convert.params import open_params
@@ -22,7 +24,7 @@ from bort_convert.parity.inputs import DEFAULT_INPUTS, Batch, Inputs, make_batch
 from bort_convert.parity.mxnet_runner import MXNetOutputs
 from bort_convert.parity.reference import Reference, model_document, read_reference, write_reference
 from bort_convert.parity.result import Verification
-from bort_convert.parity.stages import compare_stages, known_residual
+from bort_convert.parity.stages import compare_stages, known_residual, measure_export_rounding
 
 DTYPES = ("float64", "float32")
 
@@ -59,16 +61,25 @@ def verify(
         checks = (*files.checks, *loading)
         if model is None:
             return replace(files, checks=checks)
+        rounded = Operation.CAST in files.ledger.counts()
+        shipped = None
+        if rounded and "float64" in dtypes:
+            progress("Rounded weights")
+            shipped = pytorch_runner.run(model, batches, ["float64"], ["eager"])
+        if rounded:
+            model = _at_source_precision(files, declared)
         patch(model)
         actual = pytorch_runner.run(model, batches, dtypes, progress=progress)
         progress("MXNet")
         expected = wait()
     progress("Comparing")
+    ledger = files.ledger
     return replace(
         files,
         checks=checks,
-        stages=tuple(compare_stages(files.ledger, batches, actual, expected, atol)),
+        stages=tuple(compare_stages(ledger, batches, actual, expected, atol)),
         residual=known_residual(actual, expected),
+        export_rounding=tuple(measure_export_rounding(ledger, batches, shipped, expected)) if shipped else (),
         versions={**expected.versions, **actual.versions},
         warnings=semantic_warnings(expected.versions),
     )
@@ -102,12 +113,20 @@ def record(
     return reference
 
 
+def _at_source_precision(files: Verification, declared: Declaration) -> Any:
+    """The model of the checkpoint's own values, which those of the folder were checked to be rounded from."""
+    declared = replace(declared.completed_by(read_declaration(files.model_dir)), dtype=None)
+    with tempfile.TemporaryDirectory(prefix="bort-convert-") as folder:
+        kept = convert(files.checkpoint, Path(folder) / "model", declared)
+        return pytorch_runner.load(kept.model_dir, files.ledger.head).model
+
+
 def _prove_files(checkpoint: Path, model_dir: Path, declared: Declaration) -> Verification:
     """The part of a verification that needs no framework."""
     declared = declared.completed_by(read_declaration(model_dir))
     with open_params(checkpoint) as params, ThreadPoolExecutor(max_workers=2) as pool:
         checkpoint_digest = pool.submit(lambda: sha256(params.all_chunks()))
-        model_digest = pool.submit(_file_digest, model_dir / MODEL_NAME)
+        model_digest = pool.submit(_file_digest, model_file_path(model_dir))
         ledger = build_compared_ledger(params, declared)
         checks = check_files(params, ledger, model_dir)
         return Verification(
@@ -119,6 +138,7 @@ def _prove_files(checkpoint: Path, model_dir: Path, declared: Declaration) -> Ve
             checks=checks,
             stages=(),
             residual=None,
+            export_rounding=(),
             versions={},
             warnings=(),
         )
