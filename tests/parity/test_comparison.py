@@ -37,8 +37,8 @@ class TestPasses:
         assert (difference.passed, difference.compared, difference.location) == (True, 1, ())
 
     def test_dtypes_may_differ(self) -> None:
-        assert compare(np.float32([0.5, 1]), np.float64([0.5, 1]), EXACT).passed
-        assert compare(np.int32([1]), np.float64([1]), EXACT).passed
+        assert compare(np.array([0.5, 1], "float32"), np.array([0.5, 1]), EXACT).passed
+        assert compare(np.array([1], "int32"), np.array([1.0]), EXACT).passed
 
     def test_values_are_not_rounded_to_the_narrower_dtype(self) -> None:
         assert not compare(np.array([1 + 1e-12]), np.array([1], "float32"), EXACT).passed
