@@ -1,6 +1,7 @@
 """The command line. Each command parses, makes one library call and renders; commands are imported when they run."""
 
 import sys
+import traceback
 from importlib import import_module
 
 import click
@@ -38,7 +39,7 @@ class _Group(click.Group):
             return super().invoke(context)
         except BortConvertError as error:
             if context.params["debug"]:
-                raise
+                click.echo(traceback.format_exc(), err=True, nl=False)
             click.echo(f"Error: {error}", err=True)
             sys.exit(2)
 
