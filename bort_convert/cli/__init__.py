@@ -1,8 +1,9 @@
 """The command line. Each command parses, makes one library call and renders; commands are imported when they run."""
 
 import sys
+import traceback
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -36,24 +37,24 @@ class _Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except BortConvertError as error:
+            if context.params["debug"]:
+                click.echo(traceback.format_exc(), err=True, nl=False)
+            raise click.ClickException(str(error)) from error
+
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Runs the command line; every error, click's own included, is one line and exit code 2."""
         try:
             result = super().main(*arguments, **options | {"standalone_mode": False})
-        except BortConvertError as error:
-            if "--debug" in sys.argv[1:2]:
-                raise
-            _fail(str(error))
         except click.ClickException as error:
-            _fail(error.format_message())
+            click.echo(f"Error: {' '.join(error.format_message().split())}", err=True)
+            sys.exit(2)
         except click.Abort:
             sys.exit(130)
         sys.exit(result if isinstance(result, int) else 0)
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(f"Error: {' '.join(message.split())}", err=True)
-    sys.exit(2)
 
 
 @click.command(

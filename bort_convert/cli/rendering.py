@@ -60,8 +60,7 @@ def inspection(params: ParamsFile, ledger: Ledger, warnings: Sequence[str]) -> s
         facts += (("outputs", outputs_summary(ledger.outputs)),)
     facts += tuple(("warning", warning) for warning in warnings)
     lines = [str(params.path), *(f"  {label:<13} {value}" for label, value in facts), ""]
-    for first, count in _fold(ledger.entries):
-        layers = f"{{0-{count - 1}}}" if count > 1 else r"\g<0>"
+    for first, layers in _fold(ledger.entries):
         source = _LAYER.sub(layers, first.source.name) if first.source else "-"
         target = _LAYER.sub(layers, first.target) if first.target else first.note
         shape = "×".join(str(size) for size in first.shape)
@@ -74,15 +73,24 @@ def problem_table(problems: Sequence[Problem]) -> str:
     return "\n".join(f"{problem.kind:<10} {problem.name}: {problem.detail}" for problem in problems)
 
 
-def _fold(entries: Sequence[Entry]) -> Iterator[tuple[Entry, int]]:
-    """Each entry that differs from others in more than its layer, with the number of layers it stands for."""
+def _fold(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
+    """Each entry that differs from others in more than its layer, with the layers it stands for."""
     folded: dict[tuple[object, ...], list[Entry]] = {}
     for entry in entries:
         source = _LAYER.sub("*", entry.source.name if entry.source else "")
         key = (entry.operation, source, _LAYER.sub("*", entry.target or ""), entry.shape, entry.dtype)
         folded.setdefault(key, []).append(entry)
     for alike in folded.values():
-        yield alike[0], len(alike)
+        yield alike[0], _layers([entry.target or "" for entry in alike])
+
+
+def _layers(targets: Sequence[str]) -> str:
+    """The layers of targets that differ in nothing else: ``{0-3}``, or ``{0,2}`` where some between are otherwise."""
+    found = [int(match[0]) for target in targets if (match := _LAYER.search(target))]
+    if len(found) < 2:
+        return r"\g<0>"
+    whole = found == list(range(found[0], found[-1] + 1))
+    return f"{{{found[0]}-{found[-1]}}}" if whole else f"{{{','.join(map(str, found))}}}"
 
 
 _PAST = {

@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,9 +21,9 @@ _MODEL_FILES = ("config.json", "conversion.json")
 
 def check_destination(destination: Path, force: bool) -> None:
     """Raises DestinationError where ``destination`` may not be written: before any work is done."""
-    if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
-        raise DestinationError(f"{destination}: exists and is not a folder; choose another MODEL_DIR")
     try:
+        if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
+            raise DestinationError(f"{destination}: exists and is not a folder; choose another MODEL_DIR")
         names = sorted(os.listdir(destination)) if destination.exists() else []
     except OSError as error:
         raise DestinationError(f"{destination}: cannot be read: {error.strerror}; choose another MODEL_DIR") from error
@@ -135,12 +136,20 @@ def _prefix(destination: Path) -> str:
 
 def _remove_litter(destination: Path) -> None:
     """Removes what killed conversions into ``destination`` left: hidden folders that no process holds locked."""
-    litter = [entry.path for entry in os.scandir(_parent(destination)) if entry.name.startswith(_prefix(destination))]
-    for path in litter:
-        descriptor = os.open(path, os.O_RDONLY)
+    prefix = _prefix(destination)
+    # What cannot be read, or goes away in the meantime, is not litter of ours to remove.
+    with suppress(OSError):
+        for entry in list(os.scandir(_parent(destination))):
+            if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):
+                _remove_unlocked(Path(entry.path))
+
+
+def _remove_unlocked(folder: Path) -> None:
+    with suppress(FileNotFoundError):
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
             if _lock(descriptor):
-                shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(descriptor)
 

@@ -5,7 +5,7 @@ from bort_convert.params import ParamsFile
 
 
 def build_compared_ledger(params: ParamsFile, declared: Declaration = NOTHING_DECLARED) -> Ledger:
-    """The ledger of ``params``, tied where the tied tensors have the same bytes. Raises what `build_ledger` raises."""
+    """The ledger of ``params``, tied where the tied tensors have the same dtype and bytes. Raises what `build_ledger` raises."""
     ledger = build_ledger(params, declared)
     return ledger if _ties_hold(params, ledger) else build_ledger(params, declared, tied=False)
 
@@ -13,4 +13,9 @@ def build_compared_ledger(params: ParamsFile, declared: Declaration = NOTHING_DE
 def _ties_hold(params: ParamsFile, ledger: Ledger) -> bool:
     written = {entry.target: entry.source for entry in ledger.written}
     pairs = [(entry.source, written[entry.tied_to]) for entry in ledger.entries if entry.operation is Operation.TIE]
-    return all(second and params.same_bytes(first, second) for first, second in pairs if first and first is not second)
+    return all(
+        # The same bits are other numbers in another dtype.
+        second and first.dtype == second.dtype and params.same_bytes(first, second)
+        for first, second in pairs
+        if first and first is not second
+    )

@@ -67,9 +67,11 @@ def compare(
     if invalid.any():
         first = _index(np.unravel_index(int(invalid.argmax()), invalid.shape))
         return _incomparable(f"{int(invalid.sum())} values that are not finite", first)
-    difference = np.where(chosen, np.abs(actual - expected), 0.0)
+    actual, expected = np.where(chosen, actual, 0.0), np.where(chosen, expected, 0.0)  # what is masked may be NaN
+    difference = np.abs(actual - expected)
     magnitude = tolerance.rtol * np.abs(expected)
-    mismatched = int((difference > tolerance.atol + magnitude).sum())
+    within = difference <= tolerance.atol + magnitude  # never true for a tolerance that is NaN
+    mismatched = int((chosen & ~within).sum())
     location = _index(np.unravel_index(int(difference.argmax()), difference.shape))
     return Difference(
         compared=compared,
