@@ -40,10 +40,16 @@ class _Group(click.Group):
     def invoke(self, context: click.Context) -> object:
         try:
             return super().invoke(context)
-        except BortConvertError as error:
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
             if context.params["debug"]:
                 click.echo(traceback.format_exc(), err=True, nl=False)
-            raise click.ClickException(str(error)) from error
+            if isinstance(error, BortConvertError):
+                raise click.ClickException(str(error)) from error
+            # A fault of this program must not look like a comparison that failed, which exits with 1.
+            found = f"{type(error).__name__}: {error}"
+            raise click.ClickException(f"unexpected {found}; run again with --debug, and report it") from error
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Runs the command line; every error, click's own included, is one line and exit code 2."""

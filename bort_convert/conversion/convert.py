@@ -15,6 +15,7 @@ from bort_convert.conversion.folder import NewFolder, check_destination, sync
 from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Entry, Ledger, build_ledger
 from bort_convert.conversion.record import RECORD_NAME, dump, record_document
 from bort_convert.conversion.ties import build_compared_ledger
+from bort_convert.errors import DestinationError
 from bort_convert.params import ParamsFile, open_params
 from bort_convert.params.file import sha256
 
@@ -57,6 +58,8 @@ def convert(
     or replaced.
     """
     checkpoint, model_dir = Path(checkpoint), Path(model_dir)
+    if model_dir.resolve() in checkpoint.resolve().parents:
+        raise DestinationError(f"{checkpoint}: lies in {model_dir}, which would be replaced; choose another MODEL_DIR")
     with open_params(checkpoint) as params:
         build_ledger(params, declared)
         check_destination(model_dir, force)
@@ -115,7 +118,12 @@ def _write_model(
     durable = pool.submit(sync, folder.path / name)
     examinations = {entry: pool.submit(_examine, params, entry) for entry in ledger.written}
     check(folder.path / name, ledger.written)
-    durable.result()
+    try:
+        durable.result()
+    except OSError as error:
+        raise DestinationError(
+            f"{folder.destination}: cannot be written: {error.strerror}; free space first"
+        ) from error
     return {entry: examination.result() for entry, examination in examinations.items()}
 
 

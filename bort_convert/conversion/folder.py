@@ -117,7 +117,11 @@ def _exchange(new: Path, old: Path) -> None:
             return
     aside = new.with_name(f"{new.name}-old")
     os.rename(old, aside)
-    os.rename(new, old)
+    try:
+        os.rename(new, old)
+    except OSError:
+        os.rename(aside, old)
+        raise
     os.rename(aside, new)
 
 

@@ -44,18 +44,18 @@ def write(params: ParamsFile, entries: Sequence[Entry], path: Path, progress: Ca
     Memory stays constant, whatever the size. Raises DestinationError where the disk refuses, TruncatedFileError where the
     source ends early.
     """
-    with path.open("xb", buffering=0) as file:
-        try:
-            file.write(header(entries))
+    try:
+        with path.open("xb", buffering=0) as file:
+            _write_all(file.fileno(), header(entries))
             for entry in entries:
                 if not _copy_in_kernel(params, entry, file.fileno(), progress):
                     for chunk in entry_chunks(params, entry):
                         _write_all(file.fileno(), chunk)
                         progress(len(chunk))
-        except OSError as error:
-            raise DestinationError(
-                f"{path.parent}: cannot be written: {error.strerror}; free space or choose another"
-            ) from error
+    except OSError as error:
+        raise DestinationError(
+            f"{path.parent}: cannot be written: {error.strerror}; free space or choose another"
+        ) from error
 
 
 def check(path: Path, entries: Sequence[Entry]) -> None:

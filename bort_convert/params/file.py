@@ -67,6 +67,10 @@ class ParamsFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file; views that were given out stay valid."""
         os.close(self.descriptor)
 
     @cached_property
@@ -82,7 +86,9 @@ class ParamsFile:
         import numpy as np
 
         if array.nbytes == 0:
-            return np.zeros(array.shape, array.dtype.numpy)
+            empty = np.zeros(array.shape, array.dtype.numpy)
+            empty.flags.writeable = False
+            return empty
         return np.ndarray(array.shape, array.dtype.numpy, self._mapping, array.offset)
 
     def chunks(self, array: StoredArray) -> Iterator[memoryview]:
