@@ -10,4 +10,4 @@ def test_the_table_is_generated_from_the_code() -> None:
     document = runpy.run_path(str(root / "scripts" / "document_names.py"))["document"]
     written = (root / "docs" / "names.md").read_text(encoding="utf-8")
     assert written == document(), "run: python scripts/document_names.py"
-    assert written.count("| `encoder.transformer_cells.{layer}.") == 16
+    assert written.count("| `encoder.transformer_cells.{layer}.") == 3 * 16
