@@ -60,7 +60,11 @@ def verify(
         if model is None:
             return replace(files, checks=checks)
         patch(model)
-        actual = pytorch_runner.run(model, batches, dtypes, progress=progress)
+        try:
+            actual = pytorch_runner.run(model, batches, dtypes, progress=progress)
+        except Exception as error:  # as in loading: a model that does not run is wrong
+            running = Check("loading", "running", f"Transformers cannot run the model: {_reason(error)}")
+            return replace(files, checks=(*checks, running))
         progress("MXNet")
         expected = wait()
     progress("Comparing")
@@ -168,11 +172,15 @@ def _load(model_dir: Path, ledger: Ledger) -> tuple[tuple[Check, ...], object]:
     try:
         loaded = pytorch_runner.load(model_dir, ledger.head)
     except Exception as error:  # whatever Transformers raises, it is the folder that does not load
-        reason = (str(error).strip().splitlines() or [repr(error)])[0]
-        return (Check("loading", ledger.head.model_class, f"Transformers cannot load the folder: {reason}"),), None
+        failure = f"Transformers cannot load the folder: {_reason(error)}"
+        return (Check("loading", ledger.head.model_class, failure),), None
     missing = f"not loaded: {', '.join(loaded.missing)}" if loaded.missing else ""
     unexpected = f"left over: {', '.join(loaded.unexpected)}" if loaded.unexpected else ""
     return (Check("loading", "missing keys", missing), Check("loading", "unexpected keys", unexpected)), loaded.model
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [repr(error)])[0]
 
 
 def _file_digest(path: Path) -> str:

@@ -312,6 +312,21 @@ def test_a_folder_that_transformers_refuses_fails(
     assert "config" in {check.kind for check in verification.checks if not check.passed}
 
 
+UNRUNNABLE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "chunks": lambda config: config.update(chunk_size_feed_forward=7),
+    "a dropout of two": lambda config: config.update(hidden_dropout_prob=2.0),
+}
+
+
+@pytest.mark.parametrize("change", UNRUNNABLE.values(), ids=list(UNRUNNABLE))
+def test_a_folder_that_loads_and_cannot_run_fails(
+    mlm: Specimen, tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    folder = copy(mlm.model_dir, tmp_path)
+    edit_json(folder / "config.json", change)
+    assert not replay(mlm, folder).passed
+
+
 class TestArchitecture:
     """It comes from the checkpoint and what was declared of it, never from the config under test."""
 
