@@ -12,6 +12,7 @@ import click
 
 from bort_convert.cli import options, verdict
 from bort_convert.conversion.ledger import Declaration
+from bort_convert.errors import InvalidOptionError
 from bort_convert.parity.html import report_html
 from bort_convert.parity.inputs import Inputs
 from bort_convert.parity.report import report_json, report_junit, write_report
@@ -64,7 +65,7 @@ def command(
             model_dir,
             declared,
             dtypes=dtypes or DTYPES,
-            inputs=replace(inputs, texts=tuple(texts.read().splitlines()) if texts else ()),
+            inputs=replace(inputs, texts=_lines(texts) if texts else None),
             reference=reference,
             atol=atol,
             mxnet_python=mxnet_python,
@@ -76,6 +77,15 @@ def command(
             write_report(Path(path), render(verification))
     verdict.print_verification(verification, command=line)
     sys.exit(0 if verification.passed else 1)
+
+
+def _lines(texts: TextIO) -> tuple[str, ...]:
+    try:
+        return tuple(texts.read().splitlines())
+    except UnicodeDecodeError as error:
+        raise InvalidOptionError(
+            f"--texts {texts.name}: not UTF-8 text ({error.reason} at byte {error.start})"
+        ) from error
 
 
 @contextmanager

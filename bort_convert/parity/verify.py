@@ -43,11 +43,14 @@ def verify(
     """Proves, or refutes, that ``model_dir`` holds the model of ``checkpoint``.
 
     What ``declared`` leaves open is taken from the folder's record of its conversion, never from its config. ``reference`` is a
-    recorded run to compare with instead of running MXNet, with its own inputs; ``atol`` overrides every tolerance;
-    ``mxnet_python`` is the interpreter that MXNet runs under; ``progress`` is told each step; ``patch`` is applied to the loaded
-    PyTorch model, which serves to measure what a verification can see. Raises a BortConvertError where nothing could be verified.
+    recorded run to compare with instead of running MXNet; it has its own inputs, and ``inputs`` is left out. ``atol`` overrides
+    every tolerance; ``mxnet_python`` is the interpreter that MXNet runs under; ``progress`` is told each step; ``patch`` is applied
+    to the loaded PyTorch model, which serves to measure what a verification can see. Raises a BortConvertError where nothing
+    could be verified.
     """
     checkpoint, model_dir = Path(checkpoint), Path(model_dir)
+    if reference is not None and inputs != DEFAULT_INPUTS:
+        raise InvalidOptionError("--reference has inputs of its own; leave --lengths, --seed and --texts out")
     pytorch_runner.require()
     if reference is None:
         mxnet_runner.interpreter(mxnet_python)
@@ -94,7 +97,7 @@ def record(
     checkpoint, path = Path(checkpoint), Path(path)
     if path.exists():
         raise DestinationError(f"{path}: exists; delete it or choose another name")
-    if inputs.texts:
+    if inputs.texts is not None:
         raise InvalidOptionError("texts need a model folder's tokenizer; record random inputs only")
     with open_params(checkpoint) as params:
         ledger = build_compared_ledger(params, declared)
@@ -146,7 +149,7 @@ def _expectation(
         yield recorded.batches, lambda: recorded.outputs
         return
     batches = dict(make_batches(files.ledger.architecture, inputs.lengths, inputs.seed))
-    if inputs.texts:
+    if inputs.texts is not None:
         batches["texts"] = text_batch(inputs.texts, model_dir, files.ledger.architecture)
     with mxnet_runner.run(checkpoint, files.ledger, batches, dtypes, python=mxnet_python) as wait:
         yield batches, wait

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from bort_convert.conversion.convert import convert
 from bort_convert.conversion.ledger import Declaration
 from bort_convert.errors import (
     ArchitectureMismatchError,
+    InvalidOptionError,
     ModelFolderError,
     RecordedReferenceError,
     TensorMismatchError,
@@ -435,6 +437,57 @@ def _architecture(specimen: Specimen) -> Architecture:
     fields = json.loads((specimen.model_dir / "conversion.json").read_text())["architecture"]
     names = {field.name for field in dataclasses.fields(Architecture)}
     return Architecture(**{name: value for name, value in fields.items() if name in names})
+
+
+class TestTexts:
+    @pytest.fixture
+    def folder(self, mlm: Specimen, tmp_path: Path) -> Path:
+        """The model folder with a tokenizer of its own vocabulary: a few words, the special tokens around them."""
+        from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+        vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3} | {f"w{i}": i for i in range(4, 97)}
+        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+        )
+        folder = Path(shutil.copytree(mlm.model_dir, tmp_path / "model"))
+        tokenizer.save(str(folder / "tokenizer.json"))
+        return folder
+
+    def test_are_compared_too(self, mlm: Specimen, folder: Path) -> None:
+        texts = ("w4 w5 w96", "w7", "", "w8 " * 100)
+        verification = verify(mlm.checkpoint, folder, inputs=Inputs(lengths=(2,), texts=texts))
+        assert verification.passed
+        of_texts = [result for result in verification.stages if result.batch == "texts"]
+        assert len(of_texts) == len(verification.stages) / 3
+        # 5, 3, 2 tokens, and as many as the model takes.
+        embedding = next(result for result in of_texts if result.stage == "embedding")
+        assert embedding.difference.compared == (5 + 3 + 2 + 40) * 32
+
+    def test_need_a_tokenizer(self, mlm: Specimen) -> None:
+        with pytest.raises(ModelFolderError, match=r"tokenizer\.json"):
+            verify(mlm.checkpoint, mlm.model_dir, inputs=Inputs(texts=("w4",)))
+
+    def test_an_id_outside_the_vocabulary(self, mlm: Specimen, folder: Path) -> None:
+        edit_json(folder / "tokenizer.json", lambda document: document["model"]["vocab"].update(w99=97))
+        with pytest.raises(InvalidOptionError, match="token id 97 is outside the vocabulary of 97 tokens"):
+            verify(mlm.checkpoint, folder, inputs=Inputs(texts=("w4 w99",)))
+
+    def test_a_tokenizer_that_cannot_be_read(self, mlm: Specimen, folder: Path) -> None:
+        (folder / "tokenizer.json").write_text("{}")
+        with pytest.raises(ModelFolderError, match=r"tokenizer\.json"):
+            verify(mlm.checkpoint, folder, inputs=Inputs(texts=("w4",)))
+
+    def test_a_line_without_tokens(self, mlm: Specimen, folder: Path) -> None:
+        """MXNet gives zeros for it, PyTorch an average over padding; neither means anything."""
+        edit_json(folder / "tokenizer.json", lambda document: document.update(post_processor=None))
+        with pytest.raises(InvalidOptionError, match="line 2 has no tokens"):
+            verify(mlm.checkpoint, folder, inputs=Inputs(texts=("w4", "", "w5")))
+
+    def test_a_recorded_run_has_its_own_inputs(self, mlm: Specimen, folder: Path) -> None:
+        with pytest.raises(InvalidOptionError, match="--reference"):
+            replay(mlm, folder, inputs=Inputs(texts=("w4",)))
 
 
 def test_progress_is_told(mlm: Specimen) -> None:
