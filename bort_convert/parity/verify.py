@@ -44,9 +44,9 @@ def verify(
 
     What ``declared`` leaves open is taken from the folder's record of its conversion, never from its config. ``reference`` is a
     recorded run to compare with instead of running MXNet; it has its own inputs, and ``inputs`` is left out. ``atol`` overrides
-    every tolerance; ``mxnet_python`` is the interpreter that MXNet runs under; ``progress`` is told each step; ``patch`` is applied
-    to the loaded PyTorch model, which serves to measure what a verification can see. Raises a BortConvertError where nothing
-    could be verified.
+    every tolerance; ``mxnet_python`` is the interpreter that MXNet runs under; ``progress`` is told each step; ``patch`` is
+    applied to the loaded PyTorch model, which serves to measure what a verification can see. Raises a BortConvertError where
+    nothing could be verified.
     """
     checkpoint, model_dir = Path(checkpoint), Path(model_dir)
     if reference is not None and inputs != DEFAULT_INPUTS:
