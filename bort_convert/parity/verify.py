@@ -92,11 +92,14 @@ def record(
 ) -> Reference:
     """Runs MXNet on ``checkpoint`` and writes inputs and outputs to the new file ``path``, for `verify` to replay.
 
-    Raises DestinationError where the file exists, and whatever reading the checkpoint or running MXNet raises.
+    Raises DestinationError where the file exists or cannot be written, and whatever reading the checkpoint or running MXNet
+    raises.
     """
     checkpoint, path = Path(checkpoint), Path(path)
     if path.exists():
         raise DestinationError(f"{path}: exists; delete it or choose another name")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise DestinationError(f"{path.absolute().parent}: no such folder, or no permission to write here")
     if inputs.texts is not None:
         raise InvalidOptionError("texts need a model folder's tokenizer; record random inputs only")
     with open_params(checkpoint) as params:
