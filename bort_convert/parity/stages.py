@@ -80,7 +80,7 @@ def compare_stages(
         ours, theirs = actual.outputs[dtype, attention], expected.outputs.get(dtype, {})
         exact = dtype == "float64"
         for stage in required_stages(ledger, attention):
-            for name, batch in batches.items():
+            for name, batch in sorted(batches.items()):  # a recorded run's come in this order
                 key = f"{name}.{stage}"
                 got, wanted = ours.get(key), theirs.get(key)
                 limit = tolerance(dtype, stage, wanted, atol)
