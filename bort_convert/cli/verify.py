@@ -13,7 +13,7 @@ import click
 from bort_convert.cli import options, verdict
 from bort_convert.conversion.ledger import Declaration
 from bort_convert.errors import InvalidOptionError
-from bort_convert.parity.html import report_html
+from bort_convert.parity import html
 from bort_convert.parity.inputs import Inputs
 from bort_convert.parity.report import report_json, report_junit, write_report
 from bort_convert.parity.verify import DTYPES, verify
@@ -59,6 +59,8 @@ def command(
     Example:
       convert-bort verify bort.params bort/
     """
+    if html_file:
+        html.require()
     with _steps() as progress:
         verification = verify(
             checkpoint,
@@ -72,7 +74,7 @@ def command(
             progress=progress,
         )
     line = shlex.join(["convert-bort", *sys.argv[1:]])
-    for path, render in ((json_file, report_json), (junit_file, report_junit), (html_file, report_html)):
+    for path, render in ((json_file, report_json), (junit_file, report_junit), (html_file, html.report_html)):
         if path:
             write_report(Path(path), render(verification))
     verdict.print_verification(verification, command=line)
