@@ -1,9 +1,10 @@
 """What `verify` prints: the verdict, to be read in ten seconds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bort_convert.parity.result import StageResult, Verification, worst_by_stage
 
@@ -12,7 +13,7 @@ def print_verification(verification: Verification, command: str) -> None:
     """The verdict, to be read in ten seconds."""
     console = Console(highlight=False)
     ledger = verification.ledger
-    console.print(f"{verification.checkpoint} ↔ {verification.model_dir}", style="bold")
+    console.print(f"{verification.checkpoint} ↔ {verification.model_dir}", style="bold", markup=False)
     console.print(f"  {ledger.architecture.description}, {ledger.head.model_class}")
     console.print(f"  {_versions(verification.versions)}\n")
     for warning in verification.warnings:
@@ -42,21 +43,24 @@ def print_verification(verification: Verification, command: str) -> None:
             f"Rounding moves outputs by at most {worst.largest:.1e} ({worst.stage}, float64).\n"
         )
     if verification.passed:
-        console.print("[bold green]PASSED[/]", end="  ")
-    else:
-        console.print("[bold red]FAILED[/]", end="  ")
-        console.print(_first_failure(verification))
-    console.print(command, soft_wrap=True)
+        console.print("[bold green]PASSED[/]")
+    for failure in _failures(verification):
+        console.print(Text.assemble(("FAILED", "bold red"), f"  {failure}"))
+    console.print(command, soft_wrap=True, markup=False)
 
 
-def _first_failure(verification: Verification) -> str:
+def _failures(verification: Verification) -> Iterator[str]:
+    """Why a verification failed: the first check that did, and the first stage."""
+    if verification.passed:
+        return
     failed = [check for check in verification.checks if not check.passed]
     if failed:
-        return f"{failed[0].kind} {failed[0].name}: {failed[0].failure}"
+        yield f"{failed[0].kind} {failed[0].name}: {failed[0].failure}"
     first = verification.first_divergence
-    if first is None:
-        return "nothing was compared"
-    return f"first divergence: {first.stage} in {first.dtype} ({first.difference.failure})"
+    if first is not None:
+        yield f"first divergence: {first.stage} in {first.dtype} ({first.difference.failure})"
+    elif not verification.stages:
+        yield "no outputs were compared"
 
 
 def _print_checks(console: Console, verification: Verification) -> None:

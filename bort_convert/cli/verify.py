@@ -12,7 +12,8 @@ import click
 
 from bort_convert.cli import options, verdict
 from bort_convert.conversion.ledger import Declaration
-from bort_convert.parity.html import report_html
+from bort_convert.errors import InvalidOptionError
+from bort_convert.parity import html
 from bort_convert.parity.inputs import Inputs
 from bort_convert.parity.report import report_json, report_junit, write_report
 from bort_convert.parity.verify import DTYPES, verify
@@ -58,24 +59,35 @@ def command(
     Example:
       convert-bort verify bort.params bort/
     """
+    if html_file:
+        html.require()
     with _steps() as progress:
         verification = verify(
             checkpoint,
             model_dir,
             declared,
             dtypes=dtypes or DTYPES,
-            inputs=replace(inputs, texts=tuple(texts.read().splitlines()) if texts else ()),
+            inputs=replace(inputs, texts=_lines(texts) if texts else None),
             reference=reference,
             atol=atol,
             mxnet_python=mxnet_python,
             progress=progress,
         )
     line = shlex.join(["convert-bort", *sys.argv[1:]])
-    for path, render in ((json_file, report_json), (junit_file, report_junit), (html_file, report_html)):
+    for path, render in ((json_file, report_json), (junit_file, report_junit), (html_file, html.report_html)):
         if path:
             write_report(Path(path), render(verification))
     verdict.print_verification(verification, command=line)
     sys.exit(0 if verification.passed else 1)
+
+
+def _lines(texts: TextIO) -> tuple[str, ...]:
+    try:
+        return tuple(texts.read().splitlines())
+    except UnicodeDecodeError as error:
+        raise InvalidOptionError(
+            f"--texts {texts.name}: not UTF-8 text ({error.reason} at byte {error.start})"
+        ) from error
 
 
 @contextmanager

@@ -18,11 +18,11 @@ MASKED_POSITIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Which token ids both frameworks are given: random ones of these lengths, and lines of text."""
+    """Which token ids both frameworks are given: random ones of these lengths, and lines of text where there are any."""
 
     lengths: tuple[int, ...] = DEFAULT_LENGTHS
     seed: int = 0
-    texts: tuple[str, ...] = ()
+    texts: tuple[str, ...] | None = None
 
 
 DEFAULT_INPUTS = Inputs()
@@ -71,7 +71,8 @@ def make_batches(
 def text_batch(lines: Sequence[str], model_dir: Path, architecture: Architecture) -> Batch:
     """The batch of these lines of text, as the folder's own tokenizer reads them, cut to the model's maximum length.
 
-    Raises ModelFolderError where the folder has no tokenizer, InvalidOptionError where there are no lines.
+    Raises ModelFolderError where the folder has no tokenizer that can be read, InvalidOptionError where there are no lines, or
+    where one gives no tokens.
     """
     path = model_dir / "tokenizer.json"
     if not path.is_file():
@@ -82,10 +83,17 @@ def text_batch(lines: Sequence[str], model_dir: Path, architecture: Architecture
         raise InvalidOptionError("--texts: the file has no lines of text")
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(path))
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library has no class of its own for this
+        raise ModelFolderError(f"{path}: not a tokenizer: {error}; convert the checkpoint again") from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(architecture.max_length)
-    return make_batch([encoding.ids for encoding in tokenizer.encode_batch(list(lines))], architecture)
+    sequences = [encoding.ids for encoding in tokenizer.encode_batch(list(lines))]
+    for number, sequence in enumerate(sequences, start=1):
+        if not sequence:  # MXNet gives zeros for it, BERT an average over padding
+            raise InvalidOptionError(f"--texts: line {number} has no tokens; take it out")
+    return make_batch(sequences, architecture)
 
 
 def make_batch(sequences: Sequence[Sequence[int]], architecture: Architecture) -> Batch:

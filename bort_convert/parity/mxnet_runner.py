@@ -70,8 +70,13 @@ class Worker:
             if "No module named" in last:
                 raise MissingDependencyError(f"{self._python}: {last.partition(': ')[2]}; {_INSTALL}")
             raise FrameworkError(f"MXNet failed under {self._python}: {last}")
-        events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-        versions: dict[str, str] = events[0]["versions"]
+        try:
+            events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+            versions: dict[str, str] = events[0]["versions"]
+        except (ValueError, LookupError) as error:
+            raise FrameworkError(
+                f"{self._python}: is no Python that runs the worker (it reported no versions); check --mxnet-python"
+            ) from error
         return versions
 
 

@@ -41,6 +41,7 @@ def model_document(ledger: Ledger) -> dict[str, object]:
 def write_reference(reference: Reference, path: Path) -> None:
     """Writes the new file ``path``, whole or not at all. Raises DestinationError."""
     import numpy as np
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     tensors = {f"inputs/{name}": array for name, array in flatten(reference.batches).items()}
@@ -60,9 +61,9 @@ def write_reference(reference: Reference, path: Path) -> None:
         save_file(tensors, partial, metadata)
         partial.chmod(0o666 & ~_umask())  # the library writes files that only their owner can read
         partial.rename(path)
-    except OSError as error:
+    except (SafetensorError, OSError) as error:
         partial.unlink(missing_ok=True)
-        raise DestinationError(f"{path}: cannot be written: {error.strerror}; choose another file") from error
+        raise DestinationError(f"{path}: cannot be written: {error}; choose another file") from error
 
 
 def read_reference(path: Path) -> Reference:

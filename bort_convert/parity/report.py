@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +13,11 @@ from xml.etree import ElementTree
 from bort_convert import __version__
 from bort_convert.conversion.record import architecture_document
 from bort_convert.errors import DestinationError
-from bort_convert.parity.result import StageResult, Verification
+from bort_convert.parity.result import ExportRounding, Residual, StageResult, Verification
 
 REPORT_VERSION = 1
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold, and the name of a stray tensor can."""
 
 
 def report_document(verification: Verification) -> Mapping[str, Any]:
@@ -35,14 +38,14 @@ def report_document(verification: Verification) -> Mapping[str, Any]:
         "checks": [asdict(check) | {"passed": check.passed} for check in verification.checks],
         "stages": [_stage_document(result) for result in verification.stages],
         "first_divergence": _stage_document(first) if first else None,
-        "export_rounding": [asdict(rounding) for rounding in verification.export_rounding],
-        "known_residual": asdict(verification.residual) if verification.residual else None,
+        "export_rounding": [_rounding_document(rounding) for rounding in verification.export_rounding],
+        "known_residual": _residual_document(verification.residual) if verification.residual else None,
     }
 
 
 def report_json(verification: Verification) -> str:
     """The report as JSON text."""
-    return json.dumps(report_document(verification), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(report_document(verification), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def report_junit(verification: Verification) -> str:
@@ -63,7 +66,8 @@ def report_junit(verification: Verification) -> str:
     for group, name, failure in cases:
         case = ElementTree.SubElement(suite, "testcase", classname=f"bort_convert.{group}", name=name)
         if failure:
-            ElementTree.SubElement(case, "failure", message=failure.splitlines()[0]).text = failure
+            text = _NO_XML.sub("\N{REPLACEMENT CHARACTER}", failure)
+            ElementTree.SubElement(case, "failure", message=text.splitlines()[0]).text = text
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -109,6 +113,14 @@ def _stage_document(result: StageResult) -> dict[str, Any]:
         "mxnet_rounding": _number(result.mxnet_rounding),
         "pytorch_rounding": _number(result.pytorch_rounding),
     }
+
+
+def _residual_document(residual: Residual) -> dict[str, Any]:
+    return asdict(residual) | {"largest": _number(residual.largest), "mean": _number(residual.mean)}
+
+
+def _rounding_document(rounding: ExportRounding) -> dict[str, Any]:
+    return asdict(rounding) | {"largest": _number(rounding.largest), "mean": _number(rounding.mean)}
 
 
 def _number(value: float | None) -> float | None:

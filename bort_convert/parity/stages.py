@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 FLOAT64_ATOL, FLOAT64_MAGNITUDE = 1e-12, 100.0
 FLOAT32_ATOL, FLOAT32_MAGNITUDE = 2e-5, 5.0
+FLOAT32_LOGITS_FACTOR = 5
+"""By how much a head magnifies the rounding of the hidden states: the MLM decoder has a projection and a LayerNorm of its own,
+whose eps of 1e-12 does nothing to dampen units that are almost alike."""
 _BUDGETS = {
     "float64": (
         FLOAT64_ATOL,
@@ -55,6 +58,9 @@ def tolerance(dtype: str, stage: str, expected: "np.ndarray | None", atol: float
     base, magnitude, reason = _BUDGETS[dtype]
     if stage.endswith("logits") and expected is not None and expected.size:
         base *= max(1.0, float(np.abs(expected).max()) / magnitude)
+        if dtype == "float32":
+            base *= FLOAT32_LOGITS_FACTOR
+            reason += f", times {FLOAT32_LOGITS_FACTOR} for the head's own layers"
     return Tolerance(base, 0.0, reason)
 
 
@@ -82,7 +88,7 @@ def compare_stages(
         ours, theirs = actual.outputs[dtype, attention], expected.outputs.get(dtype, {})
         exact = dtype == "float64"
         for stage in required_stages(ledger, attention):
-            for name, batch in batches.items():
+            for name, batch in sorted(batches.items()):  # a recorded run's come in this order
                 key = f"{name}.{stage}"
                 got, wanted = ours.get(key), theirs.get(key)
                 limit = tolerance(dtype, stage, wanted, atol)
@@ -127,7 +133,9 @@ def known_residual(actual: PyTorchOutputs, expected: MXNetOutputs) -> Residual |
         if key.endswith(AS_SHIPPED)
     }
     exact = expected.outputs.get("float64", {})
-    pairs = [(logits, exact[key]) for key, logits in shipped.items() if key in exact]
+    pairs = [
+        (logits, exact[key]) for key, logits in shipped.items() if key in exact and exact[key].shape == logits.shape
+    ]
     if not pairs:
         return None
     differences = np.concatenate([np.abs(ours - theirs).ravel() for ours, theirs in pairs])

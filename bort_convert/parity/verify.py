@@ -45,11 +45,14 @@ def verify(
     """Proves, or refutes, that ``model_dir`` holds the model of ``checkpoint``.
 
     What ``declared`` leaves open is taken from the folder's record of its conversion, never from its config. ``reference`` is a
-    recorded run to compare with instead of running MXNet, with its own inputs; ``atol`` overrides every tolerance;
-    ``mxnet_python`` is the interpreter that MXNet runs under; ``progress`` is told each step; ``patch`` is applied to the loaded
-    PyTorch model, which serves to measure what a verification can see. Raises a BortConvertError where nothing could be verified.
+    recorded run to compare with instead of running MXNet; it has its own inputs, and ``inputs`` is left out. ``atol`` overrides
+    every tolerance; ``mxnet_python`` is the interpreter that MXNet runs under; ``progress`` is told each step; ``patch`` is
+    applied to the loaded PyTorch model, which serves to measure what a verification can see. Raises a BortConvertError where
+    nothing could be verified.
     """
     checkpoint, model_dir = Path(checkpoint), Path(model_dir)
+    if reference is not None and inputs != DEFAULT_INPUTS:
+        raise InvalidOptionError("--reference has inputs of its own; leave --lengths, --seed and --texts out")
     pytorch_runner.require()
     if reference is None:
         mxnet_runner.interpreter(mxnet_python)
@@ -69,7 +72,11 @@ def verify(
         if rounded:
             model = _at_source_precision(files, declared)
         patch(model)
-        actual = pytorch_runner.run(model, batches, dtypes, progress=progress)
+        try:
+            actual = pytorch_runner.run(model, batches, dtypes, progress=progress)
+        except Exception as error:  # as in loading: a model that does not run is wrong
+            running = Check("loading", "running", f"Transformers cannot run the model: {_reason(error)}")
+            return replace(files, checks=(*checks, running))
         progress("MXNet")
         expected = wait()
     progress("Comparing")
@@ -96,12 +103,15 @@ def record(
 ) -> Reference:
     """Runs MXNet on ``checkpoint`` and writes inputs and outputs to the new file ``path``, for `verify` to replay.
 
-    Raises DestinationError where the file exists, and whatever reading the checkpoint or running MXNet raises.
+    Raises DestinationError where the file exists or cannot be written, and whatever reading the checkpoint or running MXNet
+    raises.
     """
     checkpoint, path = Path(checkpoint), Path(path)
     if path.exists():
         raise DestinationError(f"{path}: exists; delete it or choose another name")
-    if inputs.texts:
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise DestinationError(f"{path.absolute().parent}: no such folder, or no permission to write here")
+    if inputs.texts is not None:
         raise InvalidOptionError("texts need a model folder's tokenizer; record random inputs only")
     with open_params(checkpoint) as params:
         ledger = build_compared_ledger(params, declared)
@@ -161,7 +171,7 @@ def _expectation(
         yield recorded.batches, lambda: recorded.outputs
         return
     batches = dict(make_batches(files.ledger.architecture, inputs.lengths, inputs.seed))
-    if inputs.texts:
+    if inputs.texts is not None:
         batches["texts"] = text_batch(inputs.texts, model_dir, files.ledger.architecture)
     with mxnet_runner.run(checkpoint, files.ledger, batches, dtypes, python=mxnet_python) as wait:
         yield batches, wait
@@ -187,11 +197,15 @@ def _load(model_dir: Path, ledger: Ledger) -> tuple[tuple[Check, ...], object]:
     try:
         loaded = pytorch_runner.load(model_dir, ledger.head)
     except Exception as error:  # whatever Transformers raises, it is the folder that does not load
-        reason = (str(error).strip().splitlines() or [repr(error)])[0]
-        return (Check("loading", ledger.head.model_class, f"Transformers cannot load the folder: {reason}"),), None
+        failure = f"Transformers cannot load the folder: {_reason(error)}"
+        return (Check("loading", ledger.head.model_class, failure),), None
     missing = f"not loaded: {', '.join(loaded.missing)}" if loaded.missing else ""
     unexpected = f"left over: {', '.join(loaded.unexpected)}" if loaded.unexpected else ""
     return (Check("loading", "missing keys", missing), Check("loading", "unexpected keys", unexpected)), loaded.model
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [repr(error)])[0]
 
 
 def _file_digest(path: Path) -> str:
