@@ -12,6 +12,7 @@ COMMANDS = {
     "convert": "converts a checkpoint into a model folder",
     "inspect": "shows what a checkpoint is, and the ledger of its tensors",
     "verify": "proves that a model folder computes what its checkpoint does",
+    "tokenize": "shows the tokens and ids of a text",
     "sample": "writes a random Bort checkpoint with real GluonNLP",
 }
 

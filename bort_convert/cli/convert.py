@@ -11,30 +11,59 @@ from bort_convert.cli import options, rendering
 from bort_convert.conversion.convert import convert
 from bort_convert.conversion.ledger import Declaration
 from bort_convert.conversion.record import architecture_document, dump, entry_document
+from bort_convert.conversion.tokenizer_source import TokenizerSources
 
 
 @click.command()
 @options.CHECKPOINT
 @options.MODEL_DIR
 @options.declaration
+@click.option(
+    "--vocab", type=click.Path(path_type=Path), metavar="FILE", help="GluonNLP's vocabulary, for a tokenizer."
+)
+@click.option(
+    "--bpe-ranks", type=click.Path(path_type=Path), metavar="FILE", help="GluonNLP's BPE ranks; with --vocab."
+)
+@click.option(
+    "--tokenizer",
+    metavar="NAME_OR_DIR",
+    help="A RoBERTa tokenizer: its folder, or its name on the Hugging Face hub. Used where GluonNLP's own cache "
+    "($MXNET_HOME/models) does not hold the vocabulary.",
+)
 @click.option("--force", is_flag=True, help="Replace MODEL_DIR if it holds a model.")
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 @options.JSON
-def command(declared: Declaration, checkpoint: str, model_dir: str, force: bool, dry_run: bool, as_json: bool) -> None:
+def command(
+    declared: Declaration,
+    checkpoint: str,
+    model_dir: str,
+    vocab: Path | None,
+    bpe_ranks: Path | None,
+    tokenizer: str | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Converts CHECKPOINT, an MXNet parameter file, into the new folder MODEL_DIR, which
     transformers.AutoModel.from_pretrained loads.
 
     \b
     Example:
       convert-bort convert bort.params bort/
+      convert-bort convert bort.params bort/ --vocab bort.vocab --bpe-ranks ranks.json
     """
+    sources = TokenizerSources(vocab, bpe_ranks, tokenizer)
     with _progress_bar() as progress:
-        conversion = convert(checkpoint, model_dir, declared, force=force, dry_run=dry_run, progress=progress)
+        conversion = convert(
+            checkpoint, model_dir, declared, tokenizer=sources, force=force, dry_run=dry_run, progress=progress
+        )
     if as_json:
         document = {
             "model_dir": None if dry_run else str(conversion.model_dir),
             "source": {"size": conversion.source_size, "sha256": conversion.sha256},
             "architecture": architecture_document(conversion.ledger),
+            "tokenizer": conversion.tokenizer.source.document() if conversion.tokenizer.source else None,
+            "notes": list(conversion.tokenizer.notes),
             "ledger": [entry_document(entry) for entry in conversion.ledger.entries],
         }
         click.echo(dump(document), nl=False)

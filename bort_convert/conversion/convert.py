@@ -13,6 +13,8 @@ from bort_convert.conversion.folder import NewFolder, check_destination, sync
 from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Entry, Ledger, build_ledger
 from bort_convert.conversion.record import RECORD_NAME, dump, record_document
 from bort_convert.conversion.ties import build_compared_ledger
+from bort_convert.conversion.tokenizer import tokenizer_texts
+from bort_convert.conversion.tokenizer_source import NOTHING_NAMED, TokenizerChoice, TokenizerSources, choose
 from bort_convert.params import ParamsFile, open_params
 
 
@@ -25,6 +27,7 @@ class Conversion:
     ledger: Ledger
     source_size: int
     sha256: str | None
+    tokenizer: TokenizerChoice
 
 
 def convert(
@@ -32,28 +35,35 @@ def convert(
     model_dir: str | os.PathLike[str],
     declared: Declaration = NOTHING_DECLARED,
     *,
+    tokenizer: TokenizerSources = NOTHING_NAMED,
     force: bool = False,
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Conversion:
     """Converts ``checkpoint`` into the new model folder ``model_dir``.
 
-    ``force`` replaces a model folder; ``dry_run`` stops before anything is written; ``progress`` is called with the bytes done
-    and the bytes in all. Raises a BortConvertError, and then nothing has been written or replaced.
+    ``tokenizer`` names the vocabulary; where it names none, GluonNLP's cache is looked into, and where that has none either, the
+    folder is written without a tokenizer. ``force`` replaces a model folder; ``dry_run`` stops before anything is written;
+    ``progress`` is called with the bytes done and the bytes in all. Raises a BortConvertError, and then nothing has been
+    written or replaced.
     """
     checkpoint, model_dir = Path(checkpoint), Path(model_dir)
     with open_params(checkpoint) as params:
-        build_ledger(params, declared)
+        architecture = build_ledger(params, declared).architecture
         check_destination(model_dir, force)
+        choice = choose(tokenizer, architecture.vocab_size)
         if dry_run:
-            return Conversion(checkpoint, model_dir, build_compared_ledger(params, declared), params.size, None)
+            return Conversion(checkpoint, model_dir, build_compared_ledger(params, declared), params.size, None, choice)
+        texts = tokenizer_texts(choice.source.vocabulary, architecture.max_length) if choice.source else {}
         # The digest of the whole file is one long chain of blocks; it runs beside all the rest.
         with ThreadPoolExecutor(max_workers=3) as pool:
             file_digest = pool.submit(_sha256, params.all_chunks())
             ledger = build_compared_ledger(params, declared)
             with NewFolder(model_dir, force=force) as folder:
-                _write(params, ledger, folder, pool, file_digest, progress)
-        return Conversion(checkpoint, model_dir, ledger, params.size, file_digest.result())
+                for name, text in texts.items():
+                    folder.write_text(name, text)
+                _write(params, ledger, folder, pool, file_digest, choice, progress)
+        return Conversion(checkpoint, model_dir, ledger, params.size, file_digest.result(), choice)
 
 
 def _write(
@@ -62,6 +72,7 @@ def _write(
     folder: NewFolder,
     pool: ThreadPoolExecutor,
     file_digest: "Future[str]",
+    choice: TokenizerChoice,
     progress: Callable[[int, int], None],
 ) -> None:
     model = folder.path / safetensors_writer.MODEL_NAME
@@ -83,6 +94,7 @@ def _write(
         size=params.size,
         sha256=file_digest.result(),
         digests={target: digest.result() for target, digest in digests.items()},
+        tokenizer=choice.source.document() if choice.source else None,
     )
     folder.write_text(RECORD_NAME, dump(record))
     durable.result()

@@ -18,14 +18,24 @@ RECORD_VERSION = 1
 
 
 def record_document(
-    ledger: Ledger, *, container: str, size: int, sha256: str, digests: Mapping[str, str]
+    ledger: Ledger,
+    *,
+    container: str,
+    size: int,
+    sha256: str,
+    digests: Mapping[str, str],
+    tokenizer: Mapping[str, object] | None,
 ) -> Mapping[str, object]:
-    """The record of a conversion. ``digests`` holds the SHA-256 of each target's bytes, by the target's name."""
+    """The record of a conversion.
+
+    ``digests`` holds the SHA-256 of each target's bytes, by the target's name; ``tokenizer`` says where the tokenizer is from.
+    """
     return {
         "record_version": RECORD_VERSION,
         "tool": {"name": "bort-convert", "version": __version__},
         "source": {"container": container, "size": size, "sha256": sha256},
         "architecture": architecture_document(ledger),
+        "tokenizer": tokenizer,
         "ledger": [
             entry_document(entry)
             | ({"sha256": digests[entry.target]} if entry.target and entry.target in digests else {})

@@ -1,0 +1,160 @@
+"""Where the model folder's tokenizer comes from: files that were named, GluonNLP's cache, or a RoBERTa tokenizer."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from bort_convert.conversion import vocabulary_files as files
+from bort_convert.conversion.vocabulary import Vocabulary, check_merges, check_tokens
+from bort_convert.errors import InvalidOptionError, VocabularyError
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerSources:
+    """What the user says of the tokenizer: GluonNLP's two files, or a folder or Hugging Face name of a RoBERTa tokenizer."""
+
+    vocab: Path | None = None
+    bpe_ranks: Path | None = None
+    tokenizer: str | None = None
+
+
+NOTHING_NAMED = TokenizerSources()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerSource:
+    """A checked vocabulary, and where it was found."""
+
+    kind: str
+    """``files``, ``gluonnlp-cache``, ``folder`` or ``hub``."""
+    vocabulary: Vocabulary
+    sha256: Mapping[str, str]
+    """Of each file that was read, by what it is: ``vocab``, ``bpe_ranks``, ``merges``, ``tokenizer``."""
+
+    def document(self) -> dict[str, object]:
+        """For JSON; no paths."""
+        return {"source": self.kind, "size": len(self.vocabulary.tokens), "sha256": dict(self.sha256)}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerChoice:
+    """The source that was chosen, None where there is none; ``notes`` say what was passed over, and why."""
+
+    source: TokenizerSource | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CachedFile:
+    """A file that GluonNLP downloads, and the SHA-1 that it must have."""
+
+    name: str
+    sha1: str
+    description: str
+
+
+CACHED_VOCABULARY = CachedFile(
+    "openwebtext_ccnews_stories_books_cased-2b804f8f.vocab", "2b804f8f90f9f93c07994b703ce508725061cf43", "vocabulary"
+)
+CACHED_BPE_RANKS = CachedFile(
+    "openai_webtext_bpe_ranks-396d4d8e.json", "396d4d8ec90cb02f4d56e049e0e4add868bcd943", "BPE ranks"
+)
+"""What GluonNLP 0.8.3 keeps in its cache for Bort (``data/utils.py``, ``data/transforms.py``)."""
+CACHED_SIZE = 50265
+
+
+def choose(named: TokenizerSources, vocab_size: int) -> TokenizerChoice:
+    """The tokenizer of a checkpoint with ``vocab_size`` embedding rows, checked.
+
+    The two files come first, then GluonNLP's cache, then ``named.tokenizer``; nothing is downloaded unless that is a name of
+    the Hugging Face hub. Raises VocabularyError where a named source cannot be read or does not fit, InvalidOptionError where
+    the options contradict each other.
+    """
+    if named.vocab or named.bpe_ranks:
+        if not (named.vocab and named.bpe_ranks):
+            given, missing = ("--vocab", "--bpe-ranks") if named.vocab else ("--bpe-ranks", "--vocab")
+            raise InvalidOptionError(
+                f"{given} without {missing}: a tokenizer takes both files; give {missing} FILE too"
+            )
+        if named.tokenizer:
+            raise InvalidOptionError("--vocab and --tokenizer both name a vocabulary; give one of them")
+        return TokenizerChoice(_gluonnlp("files", named.vocab, named.bpe_ranks, vocab_size))
+    cached, notes = _cached(vocab_size)
+    if cached:
+        return TokenizerChoice(cached, notes)
+    if named.tokenizer:
+        return TokenizerChoice(_roberta(named.tokenizer, vocab_size), notes)
+    return TokenizerChoice(None, notes)
+
+
+def _gluonnlp(kind: str, vocab: Path, bpe_ranks: Path, vocab_size: int) -> TokenizerSource:
+    vocab_file, ranks_file = files.read_input(vocab), files.read_input(bpe_ranks)
+    vocabulary = Vocabulary(files.gluonnlp_tokens(vocab_file), files.ranked_merges(ranks_file))
+    check_tokens(vocabulary.tokens, vocab_size, str(vocab))
+    check_merges(vocabulary, str(bpe_ranks))
+    return TokenizerSource(kind, vocabulary, {"vocab": vocab_file.sha256, "bpe_ranks": ranks_file.sha256})
+
+
+def _cached(vocab_size: int) -> tuple[TokenizerSource | None, tuple[str, ...]]:
+    """GluonNLP's own download, where it is there, is whole, and is of this size."""
+    folder = Path(os.environ.get("MXNET_HOME", "~/.mxnet")).expanduser() / "models"
+    vocab, bpe_ranks = folder / CACHED_VOCABULARY.name, folder / CACHED_BPE_RANKS.name
+    if vocab_size != CACHED_SIZE or not (vocab.is_file() and bpe_ranks.is_file()):
+        return None, ()
+    wrong = [
+        cached.description
+        for cached, path in ((CACHED_VOCABULARY, vocab), (CACHED_BPE_RANKS, bpe_ranks))
+        if files.sha1(path) != cached.sha1
+    ]
+    if wrong:
+        return None, (f"GluonNLP's cached {' and '.join(wrong)} not used: wrong SHA-1",)
+    return _gluonnlp("gluonnlp-cache", vocab, bpe_ranks, vocab_size), ()
+
+
+def _roberta(name: str, vocab_size: int) -> TokenizerSource:
+    folder = Path(name)
+    kind, found = ("folder", _in_folder(folder)) if folder.is_dir() else ("hub", _in_hub(name))
+    read = {what: files.read_input(path) for what, path in found.items()}
+    if "tokenizer" in read:
+        tokens, merges = files.fast_tokenizer(read["tokenizer"])
+    else:
+        tokens, merges = files.roberta_tokens(read["vocab"]), files.ranked_merges(read["merges"])
+    vocabulary = Vocabulary(tokens, merges)
+    check_tokens(tokens, vocab_size, str(found.get("vocab", found.get("tokenizer"))))
+    check_merges(vocabulary, str(found.get("merges", found.get("tokenizer"))))
+    return TokenizerSource(kind, vocabulary, {what: file.sha256 for what, file in read.items()})
+
+
+_FAST, _CLASSIC = {"tokenizer": "tokenizer.json"}, {"vocab": "vocab.json", "merges": "merges.txt"}
+
+
+def _in_folder(folder: Path) -> Mapping[str, Path]:
+    for names in (_FAST, _CLASSIC):
+        paths = {what: folder / name for what, name in names.items()}
+        if all(path.is_file() for path in paths.values()):
+            return paths
+    raise VocabularyError(f"{folder}: neither tokenizer.json nor vocab.json and merges.txt; name a tokenizer's folder")
+
+
+def _in_hub(name: str) -> Mapping[str, Path]:
+    """The files in the Hugging Face cache, or downloaded into it. ``HF_HUB_OFFLINE`` is honoured by the library."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    reason: Exception | None = None
+    for local_only, names in product((True, False), (_FAST, _CLASSIC)):
+        try:
+            return {
+                what: Path(hf_hub_download(name, file, local_files_only=local_only)) for what, file in names.items()
+            }
+        except EntryNotFoundError as error:  # not in the cache, or not in the repository
+            reason = error
+        except Exception as error:  # whatever the library raises: not a name, no such repository, no permission
+            reason = error
+            break
+    line = (str(reason).strip().splitlines() or [repr(reason)])[0]
+    raise VocabularyError(
+        f"--tokenizer {name}: no such folder, and the Hugging Face hub gave none: {line}; name a tokenizer's folder"
+    ) from reason
