@@ -78,11 +78,13 @@ def gluonnlp_tokens(file: InputFile) -> tuple[str, ...]:
             raise VocabularyError(
                 f"{file.path}: id {id_} is {_first(here)} in idx_to_token and {_first(there)} in token_to_idx; {_AGAIN}"
             )
-    declared = {role: document[role] for role in _ROLES if role in document}
     identifiers = document.get("identifiers_to_tokens")
-    for role, token in (declared | identifiers if isinstance(identifiers, dict) else declared).items():
-        if role in _ROLES and token not in (None, _ROLES[role]):
-            raise VocabularyError(f"{file.path}: {role} is {token!r}, and Bort's is {_ROLES[role]!r}; {_AGAIN}")
+    for declared in (document, identifiers if isinstance(identifiers, dict) else {}):
+        for role, expected in _ROLES.items():
+            if declared.get(role) not in (None, expected):
+                raise VocabularyError(
+                    f"{file.path}: {role} is {declared[role]!r}, and Bort's is {expected!r}; {_AGAIN}"
+                )
     return tokens
 
 
@@ -92,9 +94,9 @@ def ranked_merges(file: InputFile) -> tuple[Merge, ...]:
     Raises VocabularyError for a line that is not two tokens, and for a last line without its end.
     """
     header, *lines = file.text.split("\n")
-    if not lines or lines.pop():
+    if not lines or lines.pop():  # the last line's end has nothing behind it
         raise VocabularyError(
-            f"{file.path}: ends in the middle of line {len(lines) + 1}: the file is cut short; {_AGAIN}"
+            f"{file.path}: ends in the middle of line {file.text.count(chr(10)) + 1}: the file is cut short; {_AGAIN}"
         )
     merges = []
     for number, line in enumerate(lines, start=2):
