@@ -1,9 +1,10 @@
 """Where the model folder's tokenizer comes from: files that were named, GluonNLP's cache, or a RoBERTa tokenizer."""
 
+import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 from bort_convert.conversion import vocabulary_files as files
@@ -139,22 +140,29 @@ def _in_folder(folder: Path) -> Mapping[str, Path]:
 
 
 def _in_hub(name: str) -> Mapping[str, Path]:
-    """The files in the Hugging Face cache, or downloaded into it. ``HF_HUB_OFFLINE`` is honoured by the library."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    """The files in the Hugging Face cache, or else downloaded into it; the library honours ``HF_HUB_OFFLINE``."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+    from huggingface_hub.utils import logging as hub_logging
 
-    reason: Exception | None = None
-    for local_only, names in product((True, False), (_FAST, _CLASSIC)):
-        try:
-            return {
-                what: Path(hf_hub_download(name, file, local_files_only=local_only)) for what, file in names.items()
-            }
-        except EntryNotFoundError as error:  # not in the cache, or not in the repository
-            reason = error
-        except Exception as error:  # whatever the library raises: not a name, no such repository, no permission
-            reason = error
-            break
-    line = (str(reason).strip().splitlines() or [repr(reason)])[0]
+    verbosity = hub_logging.get_verbosity()
+    hub_logging.set_verbosity(logging.ERROR)  # what fails is said in one line, below
+    try:
+        for names in (_FAST, _CLASSIC):
+            cached = {what: try_to_load_from_cache(name, file) for what, file in names.items()}
+            paths = {what: Path(path) for what, path in cached.items() if isinstance(path, str)}
+            if len(paths) == len(names):
+                return paths
+        for names in (_FAST, _CLASSIC):
+            with suppress(RemoteEntryNotFoundError):
+                return {what: Path(hf_hub_download(name, file)) for what, file in names.items()}
+        reason = "it has neither tokenizer.json nor vocab.json and merges.txt there"
+    except LocalEntryNotFoundError:
+        reason = "it is not in the cache, and the hub cannot be reached or HF_HUB_OFFLINE is set"
+    except Exception as error:  # whatever the library raises: not a name, no such repository, no permission
+        reason = (str(error).strip().splitlines() or [repr(error)])[0].rstrip(".")
+    finally:
+        hub_logging.set_verbosity(verbosity)
     raise VocabularyError(
-        f"--tokenizer {name}: no such folder, and the Hugging Face hub gave none: {line}; name a tokenizer's folder"
-    ) from reason
+        f"--tokenizer {name}: no such folder, and none from the Hugging Face hub: {reason}; name a tokenizer's folder"
+    )

@@ -108,12 +108,13 @@ def _token(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], position: i
 
 def _special_token(tokenizer: "PreTrainedTokenizerBase", use: str, token: str, expected: Mapping[str, int]) -> Check:
     found, id_ = getattr(tokenizer, f"{use}_token"), getattr(tokenizer, f"{use}_token_id")
-    inside = tokenizer.encode(f"a {token}", add_special_tokens=False)[-1:]
     failure = ""
     if (found, id_) != (token, expected[token]):
         failure = f"{found!r} with id {id_}, expected {token!r} with id {expected[token]}"
-    elif inside != [id_]:
-        failure = f"not recognised inside a text: {token!r} ends with id {inside}"
+    elif token == MASK:
+        inside, alone = (tokenizer.encode(text, add_special_tokens=False) for text in (f"a {MASK}", "a"))
+        if inside != [*alone, id_]:
+            failure = f"ids {inside} for 'a {MASK}', expected {[*alone, id_]}: it takes the space before it"
     return Check("tokenizer", f"{use}_token", failure)
 
 
