@@ -84,13 +84,16 @@ def load_tokenizer(model_dir: Path) -> "Tokenizer":
     from tokenizers import Tokenizer
 
     path = model_dir / TOKENIZER_NAME
-    if not path.is_file():
-        lacking = f"no {TOKENIZER_NAME} in it" if model_dir.is_dir() else "no such folder"
-        raise ModelFolderError(
-            f"{model_dir}: {lacking}; convert the checkpoint with --vocab FILE --bpe-ranks FILE or --tokenizer NAME_OR_DIR"
-        )
     try:
-        return Tokenizer.from_file(str(path))
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ModelFolderError(
+            f"{path}: no such file; convert the checkpoint with --vocab FILE --bpe-ranks FILE or --tokenizer NAME_OR_DIR"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(f"{path}: cannot be read: {error}; give a folder that 'convert' wrote") from error
+    try:
+        return Tokenizer.from_str(text)
     except Exception as error:  # the library raises nothing narrower
         reason = (str(error).strip().splitlines() or [repr(error)])[0]
         raise ModelFolderError(f"{path}: not a tokenizer: {reason}; convert the checkpoint again") from error

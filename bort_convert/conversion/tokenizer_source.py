@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,15 @@ CACHED_BPE_RANKS = CachedFile(
 CACHED_SIZE = 50265
 
 
+@dataclass(frozen=True, slots=True)
+class GluonNLPFiles:
+    """GluonNLP's two files. ``kind`` is ``files`` where the user named them, ``gluonnlp-cache`` where GluonNLP fetched them."""
+
+    kind: str
+    vocab: Path
+    bpe_ranks: Path
+
+
 def choose(named: TokenizerSources, vocab_size: int) -> TokenizerChoice:
     """The tokenizer of a checkpoint with ``vocab_size`` embedding rows, checked.
 
@@ -73,50 +82,55 @@ def choose(named: TokenizerSources, vocab_size: int) -> TokenizerChoice:
     the Hugging Face hub. Raises VocabularyError where a named source cannot be read or does not fit, InvalidOptionError where
     the options contradict each other.
     """
-    if named.vocab or named.bpe_ranks:
-        if not (named.vocab and named.bpe_ranks):
-            given, missing = ("--vocab", "--bpe-ranks") if named.vocab else ("--bpe-ranks", "--vocab")
-            raise InvalidOptionError(
-                f"{given} without {missing}: a tokenizer takes both files; give {missing} FILE too"
-            )
-        if named.tokenizer:
-            raise InvalidOptionError("--vocab and --tokenizer both name a vocabulary; give one of them")
-        return TokenizerChoice(_gluonnlp("files", named.vocab, named.bpe_ranks, vocab_size))
-    cached, notes = _cached(vocab_size)
-    if cached:
-        return TokenizerChoice(cached, notes)
+    if named.vocab and named.tokenizer:
+        raise InvalidOptionError("--vocab and --tokenizer both name a vocabulary; give one of them")
+    found, notes = find_gluonnlp_files(named, vocab_size)
+    if found:
+        return TokenizerChoice(_gluonnlp(found, vocab_size), notes)
     if named.tokenizer:
         return TokenizerChoice(_roberta(named.tokenizer, vocab_size), notes)
     return TokenizerChoice(None, notes)
 
 
-def _gluonnlp(kind: str, vocab: Path, bpe_ranks: Path, vocab_size: int) -> TokenizerSource:
-    vocab_file, ranks_file = files.read_input(vocab), files.read_input(bpe_ranks)
-    vocabulary = Vocabulary(files.gluonnlp_tokens(vocab_file), files.ranked_merges(ranks_file))
-    check_tokens(vocabulary.tokens, vocab_size, str(vocab))
-    check_merges(vocabulary, str(bpe_ranks))
-    return TokenizerSource(kind, vocabulary, {"vocab": vocab_file.sha256, "bpe_ranks": ranks_file.sha256})
+def find_gluonnlp_files(named: TokenizerSources, vocab_size: int) -> tuple[GluonNLPFiles | None, tuple[str, ...]]:
+    """The files that are named, or those in GluonNLP's cache if they are whole and of this size; and what was passed over.
 
-
-def _cached(vocab_size: int) -> tuple[TokenizerSource | None, tuple[str, ...]]:
-    """GluonNLP's own download, where it is there, is whole, and is of this size."""
+    Raises InvalidOptionError where one of the two is named without the other.
+    """
+    if named.vocab and named.bpe_ranks:
+        return GluonNLPFiles("files", named.vocab, named.bpe_ranks), ()
+    if named.vocab or named.bpe_ranks:
+        given, missing = ("--vocab", "--bpe-ranks") if named.vocab else ("--bpe-ranks", "--vocab")
+        raise InvalidOptionError(f"{given} without {missing}: a tokenizer takes both files; give {missing} FILE too")
     folder = Path(os.environ.get("MXNET_HOME", "~/.mxnet")).expanduser() / "models"
     vocab, bpe_ranks = folder / CACHED_VOCABULARY.name, folder / CACHED_BPE_RANKS.name
-    if vocab_size != CACHED_SIZE or not (vocab.is_file() and bpe_ranks.is_file()):
+    if vocab_size != CACHED_SIZE:
         return None, ()
-    wrong = [
-        cached.description
-        for cached, path in ((CACHED_VOCABULARY, vocab), (CACHED_BPE_RANKS, bpe_ranks))
-        if files.sha1(path) != cached.sha1
-    ]
+    try:
+        found = {CACHED_VOCABULARY: files.sha1(vocab), CACHED_BPE_RANKS: files.sha1(bpe_ranks)}
+    except VocabularyError:  # most often there is no such file
+        return None, ()
+    wrong = [cached.description for cached, sha1 in found.items() if sha1 != cached.sha1]
     if wrong:
         return None, (f"GluonNLP's cached {' and '.join(wrong)} not used: wrong SHA-1",)
-    return _gluonnlp("gluonnlp-cache", vocab, bpe_ranks, vocab_size), ()
+    return GluonNLPFiles("gluonnlp-cache", vocab, bpe_ranks), ()
+
+
+def _gluonnlp(found: GluonNLPFiles, vocab_size: int) -> TokenizerSource:
+    vocab, ranks = files.read_input(found.vocab), files.read_input(found.bpe_ranks)
+    vocabulary = Vocabulary(files.gluonnlp_tokens(vocab), files.ranked_merges(ranks))
+    check_tokens(vocabulary.tokens, vocab_size, str(found.vocab))
+    check_merges(vocabulary, str(found.bpe_ranks))
+    return TokenizerSource(found.kind, vocabulary, {"vocab": vocab.sha256, "bpe_ranks": ranks.sha256})
 
 
 def _roberta(name: str, vocab_size: int) -> TokenizerSource:
-    folder = Path(name)
-    kind, found = ("folder", _in_folder(folder)) if folder.is_dir() else ("hub", _in_hub(name))
+    try:
+        present = set(os.listdir(name))
+    except OSError:  # no folder: then it is a name
+        kind, found = "hub", _in_hub(name)
+    else:
+        kind, found = "folder", _in_folder(Path(name), present)
     read = {what: files.read_input(path) for what, path in found.items()}
     if "tokenizer" in read:
         tokens, merges = files.fast_tokenizer(read["tokenizer"])
@@ -131,11 +145,10 @@ def _roberta(name: str, vocab_size: int) -> TokenizerSource:
 _FAST, _CLASSIC = {"tokenizer": "tokenizer.json"}, {"vocab": "vocab.json", "merges": "merges.txt"}
 
 
-def _in_folder(folder: Path) -> Mapping[str, Path]:
+def _in_folder(folder: Path, present: Set[str]) -> Mapping[str, Path]:
     for names in (_FAST, _CLASSIC):
-        paths = {what: folder / name for what, name in names.items()}
-        if all(path.is_file() for path in paths.values()):
-            return paths
+        if present >= set(names.values()):
+            return {what: folder / name for what, name in names.items()}
     raise VocabularyError(f"{folder}: neither tokenizer.json nor vocab.json and merges.txt; name a tokenizer's folder")
 
 

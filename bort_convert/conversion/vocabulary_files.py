@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from bort_convert.bort.special_tokens import BOS, EOS, MASK, PAD, UNK
@@ -39,9 +40,9 @@ def sha1(path: Path) -> str:
 
 
 def _read(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
-        raise VocabularyError(f"{path}: not a file; give the file itself")
     try:
+        if path.exists() and not path.is_file():
+            raise VocabularyError(f"{path}: not a file; give the file itself")
         return path.read_bytes()
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
@@ -72,11 +73,10 @@ def gluonnlp_tokens(file: InputFile) -> tuple[str, ...]:
                 f"{file.path}: idx_to_token has {token!r} twice, as id {first_ids[token]} and {id_}; {_AGAIN}"
             )
         first_ids[token] = id_
-    for id_ in range(max(len(tokens), len(listed))):
-        here, there = listed[id_ : id_ + 1], list(tokens[id_ : id_ + 1])
+    for id_, (here, there) in enumerate(zip_longest(listed, tokens)):
         if here != there:
             raise VocabularyError(
-                f"{file.path}: id {id_} is {_first(here)} in idx_to_token and {_first(there)} in token_to_idx; {_AGAIN}"
+                f"{file.path}: id {id_} is {_shown(here)} in idx_to_token and {_shown(there)} in token_to_idx; {_AGAIN}"
             )
     identifiers = document.get("identifiers_to_tokens")
     for declared in (document, identifiers if isinstance(identifiers, dict) else {}):
@@ -195,8 +195,8 @@ def _with_parts(node: object, parts: str) -> list[dict[str, object]]:
     return [node, *(part for part in (inner if isinstance(inner, list) else []) if isinstance(part, dict))]
 
 
-def _first(entries: list[str]) -> str:
-    return repr(entries[0]) if entries else "missing"
+def _shown(token: str | None) -> str:
+    return "missing" if token is None else repr(token)
 
 
 _AGAIN = "get the file again"

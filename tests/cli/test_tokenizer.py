@@ -146,4 +146,4 @@ def test_tokenize_without_a_tokenizer(tmp_path: Path) -> None:
     result = run("tokenize", tmp_path, text="a\n")
     assert result.exit_code == 2
     assert result.stderr.count("\n") == 1
-    assert "no tokenizer.json in it; convert the checkpoint with --vocab FILE --bpe-ranks FILE" in result.stderr
+    assert "tokenizer.json: no such file; convert the checkpoint with --vocab FILE --bpe-ranks FILE" in result.stderr

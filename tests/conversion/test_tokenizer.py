@@ -219,10 +219,13 @@ def test_any_vocabulary_gives_gluonnlps_ids(vocabulary: Vocabulary, texts: list[
 
 
 def test_a_folder_without_a_tokenizer(tmp_path: Path) -> None:
-    with pytest.raises(ModelFolderError, match=r"no tokenizer\.json in it; convert the checkpoint with --vocab"):
+    with pytest.raises(ModelFolderError, match=r"tokenizer\.json: no such file; convert the checkpoint with --vocab"):
         load_tokenizer(tmp_path)
-    with pytest.raises(ModelFolderError, match="no such folder"):
-        load_tokenizer(tmp_path / "missing")
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        ModelFolderError, match=r"tokenizer\.json: cannot be read: .*; give a folder that 'convert' wrote"
+    ):
+        load_tokenizer(tmp_path / "file")
 
 
 def test_a_folder_with_a_broken_tokenizer(tmp_path: Path) -> None:

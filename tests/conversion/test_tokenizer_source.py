@@ -227,6 +227,7 @@ def test_a_cached_fast_tokenizer_comes_first(hub_cache: Path, tokenizer_model: P
         ("someone/missing", "it is not in the cache, and the hub cannot be reached or HF_HUB_OFFLINE is set"),
         ("./missing", "Repo id must "),
         ("a/b/c", "Repo id must "),
+        ("x" * 5000, "Repo id must "),
         ("/", "neither tokenizer.json nor vocab.json and merges.txt"),
     ],
 )
