@@ -94,12 +94,12 @@ def ranked_merges(file: InputFile) -> tuple[Merge, ...]:
     Raises VocabularyError for a line that is not two tokens, and for a last line without its end.
     """
     header, *lines = file.text.split("\n")
-    if not lines or lines.pop():  # the last line's end has nothing behind it
+    if not lines or lines[-1]:
         raise VocabularyError(
-            f"{file.path}: ends in the middle of line {file.text.count(chr(10)) + 1}: the file is cut short; {_AGAIN}"
+            f"{file.path}: ends in the middle of line {len(lines) + 1}: the file is cut short; {_AGAIN}"
         )
     merges = []
-    for number, line in enumerate(lines, start=2):
+    for number, line in enumerate(lines[:-1], start=2):
         parts = line.split()
         if len(parts) != 2:
             raise VocabularyError(f"{file.path}: line {number} is {line[:80]!r}, expected two tokens; {_AGAIN}")
