@@ -13,6 +13,7 @@ _HOMES = {
     "Conversion": "bort_convert.conversion.convert",
     "Ledger": "bort_convert.conversion.ledger",
     "ParamsFile": "bort_convert.params",
+    "TokenizerSources": "bort_convert.conversion.tokenizer_source",
     "build_ledger": "bort_convert.conversion.ledger",
     "convert": "bort_convert.conversion.convert",
     "open_params": "bort_convert.params",
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bort_convert.conversion.convert import convert as convert
     from bort_convert.conversion.ledger import Ledger as Ledger
     from bort_convert.conversion.ledger import build_ledger as build_ledger
+    from bort_convert.conversion.tokenizer_source import TokenizerSources as TokenizerSources
     from bort_convert.errors import BortConvertError as BortConvertError
     from bort_convert.params import ParamsFile as ParamsFile
     from bort_convert.params import open_params as open_params

@@ -98,3 +98,11 @@ class FrameworkError(BortConvertError):
 
 class InvalidOptionError(BortConvertError):
     """An option whose value cannot be honoured."""
+
+
+class VocabularyError(BortConvertError):
+    """A vocabulary or its BPE merges that cannot be read, or that are not those of the checkpoint."""
+
+
+class UnreadableTextError(BortConvertError):
+    """Text to tokenize that is not UTF-8, or a line that is not the pair that was asked for."""

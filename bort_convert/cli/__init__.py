@@ -16,6 +16,7 @@ COMMANDS = {
     "verify": "proves that a model folder computes what its checkpoint does",
     "export": "writes a model folder back to an MXNet parameter file",
     "record": "keeps MXNet's outputs, to verify where MXNet cannot be installed",
+    "tokenize": "shows the tokens and ids of a text",
     "sample": "writes a random Bort checkpoint with real GluonNLP",
 }
 

@@ -11,6 +11,7 @@ from bort_convert.cli import options, rendering
 from bort_convert.conversion.convert import convert
 from bort_convert.conversion.ledger import Declaration
 from bort_convert.conversion.record import architecture_document, dump, entry_document
+from bort_convert.conversion.tokenizer_source import TokenizerSources
 
 
 @click.command()
@@ -20,6 +21,18 @@ from bort_convert.conversion.record import architecture_document, dump, entry_do
 @options.TASK
 @options.LABELS
 @options.DTYPE
+@click.option(
+    "--vocab", type=click.Path(path_type=Path), metavar="FILE", help="GluonNLP's vocabulary, for a tokenizer."
+)
+@click.option(
+    "--bpe-ranks", type=click.Path(path_type=Path), metavar="FILE", help="GluonNLP's BPE ranks; with --vocab."
+)
+@click.option(
+    "--tokenizer",
+    metavar="NAME_OR_DIR",
+    help="A RoBERTa tokenizer: its folder, or its name on the Hugging Face hub. Used where GluonNLP's own cache "
+    "($MXNET_HOME/models) does not hold the vocabulary.",
+)
 @click.option(
     "--format",
     "model_format",
@@ -36,6 +49,9 @@ def command(
     checkpoint: str,
     model_dir: str,
     model_format: str,
+    vocab: Path | None,
+    bpe_ranks: Path | None,
+    tokenizer: str | None,
     force: bool,
     dry_run: bool,
     as_json: bool,
@@ -46,12 +62,15 @@ def command(
     \b
     Example:
       convert-bort convert bort.params bort/
+      convert-bort convert bort.params bort/ --vocab bort.vocab --bpe-ranks ranks.json
     """
+    sources = TokenizerSources(vocab, bpe_ranks, tokenizer)
     with _progress_bar() as progress:
         conversion = convert(
             checkpoint,
             model_dir,
             declared,
+            tokenizer=sources,
             model_format=model_format,
             force=force,
             dry_run=dry_run,
@@ -63,6 +82,8 @@ def command(
             "source": {"size": conversion.source_size, "sha256": conversion.sha256},
             "architecture": architecture_document(conversion.ledger),
             "warnings": list(conversion.warnings),
+            "tokenizer": conversion.tokenizer.source.document() if conversion.tokenizer.source else None,
+            "notes": list(conversion.tokenizer.notes),
             "ledger": [entry_document(entry) for entry in conversion.ledger.entries],
         }
         click.echo(dump(document), nl=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from bort_convert.bort.tasks import Outputs
 from bort_convert.conversion.convert import Conversion
 from bort_convert.conversion.ledger import Entry, Ledger, Operation
+from bort_convert.conversion.tokenizer_source import TokenizerSource
 from bort_convert.errors import Problem
 from bort_convert.params import ParamsFile
 
@@ -24,11 +25,13 @@ def conversion_summary(conversion: Conversion, shown_dir: Path) -> str:
         f"{ledger.num_parameters / 1e6:.1f} M parameters",
         "  tensors       " + ", ".join(f"{counts[kind]} {_PAST[kind]}" for kind in Operation if counts[kind]),
         f"  size          {_megabytes(conversion.source_size)} → {_megabytes(sum(e.nbytes for e in ledger.written))}",
+        f"  tokenizer     {_tokenizer(conversion.tokenizer.source)}",
     ]
     if ledger.outputs:
         lines.append(f"  outputs       {outputs_summary(ledger.outputs)}")
     if conversion.sha256 is not None:
         lines.append(f"  source SHA-256  {conversion.sha256}")
+    lines += [f"  note          {note}" for note in conversion.tokenizer.notes]
     if ledger.head.name == "mlm" and not ledger.tied:
         lines.append("  note          the decoder's weight differs from the word embedding; both are kept, untied")
     lines += [f"  warning       {warning}" for warning in conversion.warnings]
@@ -100,6 +103,20 @@ _PAST = {
     Operation.ZERO: "zero by rule",
     Operation.UNUSED: "not used",
 }
+
+
+_FROM = {
+    "files": "--vocab and --bpe-ranks",
+    "gluonnlp-cache": "GluonNLP's cache",
+    "folder": "the folder that --tokenizer names",
+    "hub": "the Hugging Face hub",
+}
+
+
+def _tokenizer(source: TokenizerSource | None) -> str:
+    if source is None:
+        return "none; --vocab FILE --bpe-ranks FILE or --tokenizer NAME adds it"
+    return f"{len(source.vocabulary.tokens)} tokens, from {_FROM[source.kind]}"
 
 
 def _megabytes(nbytes: int) -> str:

@@ -15,6 +15,8 @@ from bort_convert.conversion.folder import NewFolder, check_destination, sync
 from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Entry, Ledger, build_ledger
 from bort_convert.conversion.record import RECORD_NAME, dump, record_document
 from bort_convert.conversion.ties import build_compared_ledger
+from bort_convert.conversion.tokenizer import tokenizer_texts
+from bort_convert.conversion.tokenizer_source import NOTHING_NAMED, TokenizerChoice, TokenizerSources, choose
 from bort_convert.errors import DestinationError
 from bort_convert.params import ParamsFile, open_params
 from bort_convert.params.file import sha256
@@ -39,6 +41,7 @@ class Conversion:
     source_size: int
     sha256: str | None
     warnings: tuple[str, ...]
+    tokenizer: TokenizerChoice
 
 
 def convert(
@@ -47,25 +50,29 @@ def convert(
     declared: Declaration = NOTHING_DECLARED,
     *,
     model_format: str = "safetensors",
+    tokenizer: TokenizerSources = NOTHING_NAMED,
     force: bool = False,
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Conversion:
     """Converts ``checkpoint`` into the new model folder ``model_dir``.
 
-    ``model_format`` is one of `FORMATS`; ``force`` replaces a model folder; ``dry_run`` stops before anything is written;
-    ``progress`` is called with the bytes done and the bytes in all. Raises a BortConvertError, and then nothing has been written
-    or replaced.
+    ``tokenizer`` names the vocabulary; where it names none, GluonNLP's cache is looked into, and where that has none either, the
+    folder is written without a tokenizer. ``model_format`` is one of `FORMATS`; ``force`` replaces a model folder; ``dry_run``
+    stops before anything is written; ``progress`` is called with the bytes done and the bytes in all. Raises a
+    BortConvertError, and then nothing has been written or replaced.
     """
     checkpoint, model_dir = Path(checkpoint), Path(model_dir)
     if model_dir.resolve() in checkpoint.resolve().parents:
         raise DestinationError(f"{checkpoint}: lies in {model_dir}, which would be replaced; choose another MODEL_DIR")
     with open_params(checkpoint) as params:
-        build_ledger(params, declared)
+        architecture = build_ledger(params, declared).architecture
         check_destination(model_dir, force)
+        choice = choose(tokenizer, architecture.vocab_size)
         if dry_run:
             ledger = build_compared_ledger(params, declared)
-            return Conversion(checkpoint, model_dir, ledger, params.size, None, find_non_finite(params, ledger))
+            return Conversion(checkpoint, model_dir, ledger, params.size, None, find_non_finite(params, ledger), choice)
+        texts = tokenizer_texts(choice.source.vocabulary, architecture.max_length) if choice.source else {}
         # The digest of the whole file is one long chain of blocks; it runs beside all the rest.
         with ThreadPoolExecutor(max_workers=3) as pool:
             file_digest = pool.submit(sha256, params.all_chunks())
@@ -82,11 +89,13 @@ def convert(
                     sha256=file_digest.result(),
                     digests={entry.target: each.sha256 for entry, each in examinations.items() if entry.target},
                     warnings=warnings,
+                    tokenizer=choice.source.document() if choice.source else None,
                 )
-                folder.write_text(CONFIG_NAME, dump(config_document(ledger)))
-                folder.write_text(RECORD_NAME, dump(record))
+                files = {**texts, CONFIG_NAME: dump(config_document(ledger)), RECORD_NAME: dump(record)}
+                for name, text in files.items():
+                    folder.write_text(name, text)
                 folder.commit()
-        return Conversion(checkpoint, model_dir, ledger, params.size, file_digest.result(), warnings)
+        return Conversion(checkpoint, model_dir, ledger, params.size, file_digest.result(), warnings, choice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,13 @@ def record_document(
     sha256: str,
     digests: Mapping[str, str],
     warnings: Sequence[str],
+    tokenizer: Mapping[str, object] | None,
 ) -> Mapping[str, object]:
     """The record of a conversion.
 
-    ``sha256`` is the checkpoint's; ``digests`` holds the SHA-256 of each target's bytes, by the target's name. The source's
-    arrays stand in the file's order with what only an MXNet file has, so that an export can give the file's bytes.
+    ``sha256`` is the checkpoint's; ``digests`` holds the SHA-256 of each target's bytes, by the target's name; ``tokenizer`` says
+    where the tokenizer is from. The source's arrays stand in the file's order with what only an MXNet file has, so that an
+    export can give the file's bytes.
     """
     effective = replace(
         declared,
@@ -59,6 +61,7 @@ def record_document(
         "architecture": architecture_document(ledger),
         "declared": asdict(effective),
         "warnings": list(warnings),
+        "tokenizer": tokenizer,
         "ledger": [
             entry_document(entry)
             | ({"sha256": digests[entry.target]} if entry.target and entry.target in digests else {})

@@ -9,16 +9,23 @@ environment can be asked. It takes one argument, the path of a job in JSON, and 
      "num_outputs": int and "classifier_dropout": bool where the head is a classifier}
     {"command": "run", "checkpoint": path to read, "architecture": ..., "head": name,
      "inputs": path of an .npz, "outputs": {dtype: path of an .npz to write}, "ignore_extra": bool}
+    {"command": "tokenize", "vocab": path of GluonNLP's vocabulary, "bpe_ranks": path of its BPE ranks,
+     "texts": path of a JSON list of lists of one or two texts, "ids": path of a JSON object to write}
 
 The checkpoint is loaded in the first dtype of ``outputs`` and cast to the next; the first must hold it without rounding.
 
 The inputs are batches ``B.input_ids`` (batch, length) int32, ``B.valid_length`` (batch,) int32 and ``B.masked_positions``
 (batch, n) int32 for batch names B. The outputs are ``B.embedding`` and ``B.hidden.I`` (batch, length, units),
 ``B.attention.I`` (batch, heads, length, length), and ``B.mlm_logits`` (batch, n, vocabulary) or ``B.logits`` (batch, outputs).
+
+The object that ``tokenize`` writes holds ``texts``, the ids of each entry with Bort's special tokens around them, and
+``special_tokens``, the id of each of those. It takes the regex package too, which GPT2BPETokenizer imports.
 """
 
+import hashlib
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -44,7 +51,7 @@ def main(job_path):
             "numpy": np.__version__,
         }
     )
-    {"sample": sample, "run": run}[job["command"]](job)
+    {"sample": sample, "run": run, "tokenize": tokenize}[job["command"]](job)
 
 
 def report(**event):
@@ -242,6 +249,33 @@ def forward(model, inputs, dtype="float32"):
         mx.nd.array(inputs["valid_length"], dtype=dtype),
         mx.nd.array(inputs["masked_positions"], dtype="int32"),
     )
+
+
+def tokenize(job):
+    """Writes the ids of the texts, as the fine-tuning code of Bort makes them: one ``</s>`` between the texts of a pair."""
+    tokenizer, vocabulary = load_tokenizer(job["vocab"], job["bpe_ranks"])
+    begin, end = vocabulary["<s>"], vocabulary["</s>"]
+    ids = []
+    for texts in json.loads(Path(job["texts"]).read_text(encoding="utf-8")):
+        ids.append([begin])
+        for text in texts:
+            ids[-1] += vocabulary[tokenizer(text)] + [end]
+    special = {token: vocabulary[token] for token in ("<s>", "<pad>", "</s>", "<unk>", "<mask>")}
+    Path(job["ids"]).write_text(json.dumps({"texts": ids, "special_tokens": special}))
+    report(done="tokenize")
+
+
+def load_tokenizer(vocab, bpe_ranks):
+    """GluonNLP's own tokenizer and vocabulary of these two files."""
+    import regex  # noqa: F401  GluonNLP's own error does not name the module
+
+    path = Path(bpe_ranks).absolute()
+
+    class Tokenizer(nlp.data.GPT2BPETokenizer):
+        # The one file that GluonNLP knows is downloaded by name and SHA-1; with this file's own, it is read where it is.
+        bpe_ranks_file_hash = (path.name, hashlib.sha1(path.read_bytes()).hexdigest())
+
+    return Tokenizer(root=str(path.parent)), nlp.Vocab.from_json(Path(vocab).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
