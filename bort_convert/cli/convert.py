@@ -21,12 +21,8 @@ from bort_convert.conversion.tokenizer_source import TokenizerSources
 @options.TASK
 @options.LABELS
 @options.DTYPE
-@click.option(
-    "--vocab", type=click.Path(path_type=Path), metavar="FILE", help="GluonNLP's vocabulary, for a tokenizer."
-)
-@click.option(
-    "--bpe-ranks", type=click.Path(path_type=Path), metavar="FILE", help="GluonNLP's BPE ranks; with --vocab."
-)
+@options.VOCAB
+@options.BPE_RANKS
 @click.option(
     "--tokenizer",
     metavar="NAME_OR_DIR",

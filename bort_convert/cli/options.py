@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
@@ -9,6 +10,7 @@ from bort_convert.bort.architecture import PUBLISHED
 from bort_convert.bort.heads import HEADS
 from bort_convert.bort.tasks import TASKS
 from bort_convert.conversion.ledger import Declaration
+from bort_convert.conversion.tokenizer_source import TokenizerSources
 from bort_convert.parity.inputs import DEFAULT_LENGTHS, Inputs
 
 CHECKPOINT = click.argument("checkpoint", type=click.Path())
@@ -51,6 +53,22 @@ def declaration(command: Callable[..., None]) -> Callable[..., None]:
     return _ARCHITECTURE(_NUM_HEADS(_HEAD(gather)))
 
 
+def tokenizer_files(command: Callable[..., None]) -> Callable[..., None]:
+    """``--vocab`` and ``--bpe-ranks``, given to the command as ``tokenizer``."""
+
+    @functools.wraps(command)
+    def gather(*arguments: object, vocab: Path | None, bpe_ranks: Path | None, **others: object) -> None:
+        command(*arguments, tokenizer=TokenizerSources(vocab, bpe_ranks), **others)
+
+    return VOCAB(BPE_RANKS(gather))
+
+
+VOCAB = click.option(
+    "--vocab", type=click.Path(path_type=Path), metavar="FILE", help="GluonNLP's vocabulary, for a tokenizer."
+)
+BPE_RANKS = click.option(
+    "--bpe-ranks", type=click.Path(path_type=Path), metavar="FILE", help="GluonNLP's BPE ranks; with --vocab."
+)
 TASK = click.option(
     "--task", type=click.Choice(list(TASKS)), metavar="NAME", help="The task a classifier was fine-tuned on, like MNLI."
 )

@@ -4,6 +4,7 @@ import click
 
 from bort_convert.cli import options
 from bort_convert.conversion.ledger import Declaration
+from bort_convert.conversion.tokenizer_source import TokenizerSources
 from bort_convert.parity.inputs import Inputs
 from bort_convert.parity.verify import record
 
@@ -13,8 +14,16 @@ from bort_convert.parity.verify import record
 @click.argument("reference", type=click.Path())
 @options.declaration
 @options.inputs
+@options.tokenizer_files
 @options.MXNET_PYTHON
-def command(declared: Declaration, inputs: Inputs, checkpoint: str, reference: str, mxnet_python: str | None) -> None:
+def command(
+    declared: Declaration,
+    inputs: Inputs,
+    tokenizer: TokenizerSources,
+    checkpoint: str,
+    reference: str,
+    mxnet_python: str | None,
+) -> None:
     """Runs MXNet once on CHECKPOINT and keeps inputs and outputs in the new file REFERENCE, so that verify --reference needs
     no MXNet.
 
@@ -23,6 +32,6 @@ def command(declared: Declaration, inputs: Inputs, checkpoint: str, reference: s
       convert-bort record bort.params bort.reference.safetensors
       convert-bort verify bort.params bort/ --reference bort.reference.safetensors
     """
-    recorded = record(checkpoint, reference, declared, inputs=inputs, mxnet_python=mxnet_python)
+    recorded = record(checkpoint, reference, declared, inputs=inputs, mxnet_python=mxnet_python, tokenizer=tokenizer)
     stages = sum(len(outputs) for outputs in recorded.outputs.outputs.values())
     click.echo(f"Recorded {stages} outputs of {checkpoint} in {reference}")

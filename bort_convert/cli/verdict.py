@@ -64,11 +64,13 @@ def _failures(verification: Verification) -> Iterator[str]:
 
 
 def _print_checks(console: Console, verification: Verification) -> None:
-    for kind, noun in (("tensor", "tensors"), ("config", "config fields"), ("loading", "loading checks")):
+    for kind, noun in _CHECKS.items():
         checks = [check for check in verification.checks if check.kind == kind]
+        if not checks and kind == "tokenizer":
+            continue
         failed = [check for check in checks if not check.passed]
         state = f"[red]{len(failed)} wrong[/]" if failed else "[green]ok[/]"
-        console.print(f"  {len(checks):>4} {noun:<15} {state}")
+        console.print(f"  {len(checks):>4} {noun:<16} {state}")
         for check in failed[:_SHOWN_FAILURES]:
             console.print(f"         {check.name}: {check.failure}", markup=False)
         if len(failed) > _SHOWN_FAILURES:
@@ -111,6 +113,12 @@ def _versions(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items()) or "no framework was run"
 
 
+_CHECKS = {
+    "tensor": "tensors",
+    "config": "config fields",
+    "tokenizer": "tokenizer checks",
+    "loading": "loading checks",
+}
 _SHOWN_FAILURES = 5
 _PURPOSE = {
     "float64": "the judge of mapping and semantics",

@@ -12,6 +12,7 @@ import click
 
 from bort_convert.cli import options, verdict
 from bort_convert.conversion.ledger import Declaration
+from bort_convert.conversion.tokenizer_source import TokenizerSources
 from bort_convert.errors import InvalidOptionError
 from bort_convert.parity import html
 from bort_convert.parity.inputs import Inputs
@@ -31,6 +32,7 @@ from bort_convert.parity.verify import DTYPES, verify
     help="Compare in this dtype alone. [default: both]",
 )
 @options.inputs
+@options.tokenizer_files
 @click.option("--texts", type=click.File(encoding="utf-8"), help="Compare these lines of text too.")
 @click.option("--reference", metavar="FILE", help="Compare with a recorded run instead of running MXNet.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Allow this much at every stage, instead of the budgets.")
@@ -43,6 +45,7 @@ def command(
     checkpoint: str,
     model_dir: str,
     inputs: Inputs,
+    tokenizer: TokenizerSources,
     dtypes: tuple[str, ...],
     texts: TextIO | None,
     reference: str | None,
@@ -71,6 +74,7 @@ def command(
             reference=reference,
             atol=atol,
             mxnet_python=mxnet_python,
+            tokenizer=tokenizer,
             progress=progress,
         )
     line = shlex.join(["convert-bort", *sys.argv[1:]])

@@ -16,6 +16,7 @@ from bort_convert.conversion.ledger import Ledger
 from bort_convert.errors import DestinationError, RecordedReferenceError
 from bort_convert.parity.inputs import Batch
 from bort_convert.parity.mxnet_runner import MXNetOutputs, flatten
+from bort_convert.parity.tokenization import TokenReference, read_token_reference
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,12 +26,16 @@ REFERENCE_VERSION = 1
 
 @dataclass(frozen=True)
 class Reference:
-    """What MXNet computed from one checkpoint. ``model`` is the architecture and head it was run as."""
+    """What MXNet computed from one checkpoint.
+
+    ``model`` is the architecture and head it was run as; ``tokens`` what GluonNLP made of the bundled texts.
+    """
 
     checkpoint_sha256: str
     model: Mapping[str, object]
     batches: Mapping[str, Batch]
     outputs: MXNetOutputs
+    tokens: TokenReference | None = None
 
 
 def model_document(ledger: Ledger) -> dict[str, object]:
@@ -54,6 +59,7 @@ def write_reference(reference: Reference, path: Path) -> None:
         "checkpoint_sha256": reference.checkpoint_sha256,
         "model": json.dumps(reference.model, sort_keys=True),
         "versions": json.dumps(reference.outputs.versions, sort_keys=True),
+        "tokens": json.dumps(reference.tokens.document() if reference.tokens else None),
     }
     metadata["sha256"] = _digest(tensors, metadata)
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
@@ -97,6 +103,7 @@ def read_reference(path: Path) -> Reference:
         json.loads(metadata["model"]),
         {name: Batch(**arrays) for name, arrays in fields.items()},
         MXNetOutputs(outputs, json.loads(metadata["versions"])),
+        read_token_reference(tokens) if (tokens := json.loads(metadata["tokens"])) else None,
     )
 
 

@@ -3,12 +3,14 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bort_convert.bort.special_tokens import BOS, EOS, MASK, PAD, UNK
-from bort_convert.errors import InvalidOptionError
+from bort_convert.conversion.tokenizer import TOKENIZER_NAME
+from bort_convert.conversion.tokenizer_source import TokenizerSources, find_gluonnlp_files
+from bort_convert.errors import InvalidOptionError, ModelFolderError
 from bort_convert.parity.bundled_texts import TEXTS, Text
 from bort_convert.parity.files import Check
 from bort_convert.parity.mxnet_runner import Worker
@@ -24,9 +26,63 @@ _INPUTS = ("attention_mask", "input_ids")
 class TokenIds:
     """What GluonNLP gave: the ids of each text, special tokens included; the id of each special token; the versions."""
 
-    texts: tuple[tuple[int, ...], ...]
+    ids: tuple[tuple[int, ...], ...]
     special_tokens: Mapping[str, int]
     versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReference:
+    """Texts, and what GluonNLP made of them."""
+
+    texts: tuple[Text, ...]
+    expected: TokenIds
+
+    def document(self) -> dict[str, object]:
+        """For JSON; `read_token_reference` reads it."""
+        return {"texts": self.texts, **asdict(self.expected)}
+
+
+def read_token_reference(document: Mapping[str, Any]) -> TokenReference:
+    """The reference of a document."""
+    ids = TokenIds(tuple(map(tuple, document["ids"])), document["special_tokens"], document["versions"])
+    return TokenReference(tuple(map(tuple, document["texts"])), ids)
+
+
+def prove_tokenizer(
+    model_dir: Path,
+    named: TokenizerSources,
+    vocab_size: int,
+    lines: Sequence[str],
+    *,
+    recorded: TokenReference | None,
+    python: str | None,
+) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+    """The checks of the folder's tokenizer, if it has one, and a warning where there is nothing to check it against.
+
+    Against the ``recorded`` ids, else against GluonNLP with the files that are ``named`` or in its cache, on the bundled texts
+    and ``lines``. Raises ModelFolderError where files are named and the folder has no tokenizer, and what `check_tokenizer`
+    raises.
+    """
+    if not (model_dir / TOKENIZER_NAME).exists():
+        if named.vocab or named.bpe_ranks:
+            raise ModelFolderError(f"{model_dir}: has no tokenizer to check; leave --vocab and --bpe-ranks out")
+        return (), ()
+    if recorded:
+        return compare_ids(model_dir, recorded.texts, recorded.expected), ()
+    found, notes = find_gluonnlp_files(named, vocab_size)
+    if found is None:
+        return (), (*notes, "the tokenizer was not checked against GluonNLP's; give --vocab and --bpe-ranks")
+    texts = (*TEXTS, *((line,) for line in lines))
+    return check_tokenizer(model_dir, found.vocab, found.bpe_ranks, texts, python=python), notes
+
+
+def record_tokens(named: TokenizerSources, vocab_size: int, python: str | None) -> TokenReference | None:
+    """GluonNLP's ids of the bundled texts, where its files are named or in its cache."""
+    found, _ = find_gluonnlp_files(named, vocab_size)
+    if found is None:
+        return None
+    return TokenReference(tuple(TEXTS), gluonnlp_ids(found.vocab, found.bpe_ranks, TEXTS, python=python))
 
 
 def check_tokenizer(
@@ -74,15 +130,15 @@ def compare_ids(model_dir: Path, texts: Sequence[Text], expected: TokenIds) -> t
     except Exception as error:  # whatever Transformers raises, it is the folder that does not load
         reason = (str(error).strip().splitlines() or [repr(error)])[0]
         return (Check("tokenizer", "AutoTokenizer", f"Transformers cannot load the tokenizer: {reason}"),)
-    if not texts or len(texts) != len(expected.texts):
-        failure = f"{len(texts)} texts, {len(expected.texts)} reference ids: nothing can be compared"
+    if not texts or len(texts) != len(expected.ids):
+        failure = f"{len(texts)} texts, {len(expected.ids)} reference ids: nothing can be compared"
         return (Check("tokenizer", "texts", failure),)
     return (
         *(_special_token(tokenizer, use, token, expected.special_tokens) for use, token in _USES.items()),
         _padding(tokenizer, expected.special_tokens[PAD]),
         *(
             Check("tokenizer", _shown(text), _text_failure(tokenizer, text, ids))
-            for text, ids in zip(texts, expected.texts, strict=True)
+            for text, ids in zip(texts, expected.ids, strict=True)
         ),
     )
 

@@ -14,6 +14,7 @@ from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Ledger
 from bort_convert.conversion.model_file import model_file_path
 from bort_convert.conversion.record import read_declaration
 from bort_convert.conversion.ties import build_compared_ledger
+from bort_convert.conversion.tokenizer_source import NOTHING_NAMED, TokenizerSources
 from bort_convert.errors import DestinationError, InvalidOptionError, ModelFolderError, RecordedReferenceError
 from bort_convert.params import open_params
 from bort_convert.params.file import read_chunks, sha256
@@ -25,6 +26,7 @@ from bort_convert.parity.mxnet_runner import MXNetOutputs
 from bort_convert.parity.reference import Reference, model_document, read_reference, write_reference
 from bort_convert.parity.result import Verification
 from bort_convert.parity.stages import compare_stages, known_residual, measure_export_rounding
+from bort_convert.parity.tokenization import prove_tokenizer, record_tokens
 
 DTYPES = ("float64", "float32")
 
@@ -39,6 +41,7 @@ def verify(
     reference: str | os.PathLike[str] | None = None,
     atol: float | None = None,
     mxnet_python: str | None = None,
+    tokenizer: TokenizerSources = NOTHING_NAMED,
     progress: Callable[[str], None] = lambda step: None,
     patch: Callable[[Any], None] = lambda model: None,
 ) -> Verification:
@@ -46,9 +49,10 @@ def verify(
 
     What ``declared`` leaves open is taken from the folder's record of its conversion, never from its config. ``reference`` is a
     recorded run to compare with instead of running MXNet; it has its own inputs, and ``inputs`` is left out. ``atol`` overrides
-    every tolerance; ``mxnet_python`` is the interpreter that MXNet runs under; ``progress`` is told each step; ``patch`` is
-    applied to the loaded PyTorch model, which serves to measure what a verification can see. Raises a BortConvertError where
-    nothing could be verified.
+    every tolerance; ``mxnet_python`` is the interpreter that MXNet runs under; ``tokenizer`` names GluonNLP's files to hold the
+    folder's tokenizer against, which are else looked for in its cache; ``progress`` is told each step; ``patch`` is applied to
+    the loaded PyTorch model, which serves to measure what a verification can see. Raises a BortConvertError where nothing could
+    be verified.
     """
     checkpoint, model_dir = Path(checkpoint), Path(model_dir)
     if reference is not None and inputs != DEFAULT_INPUTS:
@@ -58,10 +62,20 @@ def verify(
         mxnet_runner.interpreter(mxnet_python)
     progress("Bytes")
     files = _prove_files(checkpoint, model_dir, declared)
-    with _expectation(files, checkpoint, model_dir, dtypes, inputs, reference, mxnet_python) as (batches, wait):
+    recorded = _read_matching(Path(reference), files, dtypes) if reference is not None else None
+    progress("Tokenizer")
+    tokens, notes = prove_tokenizer(
+        model_dir,
+        tokenizer,
+        files.ledger.architecture.vocab_size,
+        inputs.texts or (),
+        recorded=recorded.tokens if recorded else None,
+        python=mxnet_python,
+    )
+    with _expectation(files, recorded, dtypes, inputs, mxnet_python) as (batches, wait):
         progress("Loading with Transformers")
         loading, model = _load(model_dir, files.ledger)
-        checks = (*files.checks, *loading)
+        checks = (*files.checks, *tokens, *loading)
         if model is None:
             return replace(files, checks=checks)
         rounded = Operation.CAST in files.ledger.counts()
@@ -88,7 +102,7 @@ def verify(
         residual=known_residual(actual, expected),
         export_rounding=tuple(measure_export_rounding(ledger, batches, shipped, expected)) if shipped else (),
         versions={**expected.versions, **actual.versions},
-        warnings=semantic_warnings(expected.versions),
+        warnings=(*semantic_warnings(expected.versions), *notes),
     )
 
 
@@ -100,9 +114,11 @@ def record(
     dtypes: Sequence[str] = DTYPES,
     inputs: Inputs = DEFAULT_INPUTS,
     mxnet_python: str | None = None,
+    tokenizer: TokenizerSources = NOTHING_NAMED,
 ) -> Reference:
     """Runs MXNet on ``checkpoint`` and writes inputs and outputs to the new file ``path``, for `verify` to replay.
 
+    ``tokenizer`` names GluonNLP's vocabulary files, whose ids of the bundled texts are kept too.
     Raises DestinationError where the file exists or cannot be written, and whatever reading the checkpoint or running MXNet
     raises.
     """
@@ -118,7 +134,8 @@ def record(
         digest = sha256(params.all_chunks())
     batches = make_batches(ledger.architecture, inputs.lengths, inputs.seed)
     with mxnet_runner.run(checkpoint, ledger, batches, dtypes, python=mxnet_python) as wait:
-        reference = Reference(digest, model_document(ledger), batches, wait())
+        tokens = record_tokens(tokenizer, ledger.architecture.vocab_size, mxnet_python)
+        reference = Reference(digest, model_document(ledger), batches, wait(), tokens)
     write_reference(reference, path)
     return reference
 
@@ -156,25 +173,25 @@ def _prove_files(checkpoint: Path, model_dir: Path, declared: Declaration) -> Ve
 
 @contextmanager
 def _expectation(
-    files: Verification,
-    checkpoint: Path,
-    model_dir: Path,
-    dtypes: Sequence[str],
-    inputs: Inputs,
-    reference: str | os.PathLike[str] | None,
-    mxnet_python: str | None,
+    files: Verification, recorded: Reference | None, dtypes: Sequence[str], inputs: Inputs, mxnet_python: str | None
 ) -> Iterator[tuple[Mapping[str, Batch], Callable[[], MXNetOutputs]]]:
     """The inputs, and a function that waits for what MXNet makes of them: at work in the background, or recorded."""
-    if reference is not None:
-        recorded = read_reference(Path(reference))
-        _check_reference(recorded, files, Path(reference), dtypes)
-        yield recorded.batches, lambda: recorded.outputs
+    if recorded is not None:
+        yield dict(sorted(recorded.batches.items())), lambda: recorded.outputs
         return
-    batches = dict(make_batches(files.ledger.architecture, inputs.lengths, inputs.seed))
+    architecture = files.ledger.architecture
+    batches = dict(make_batches(architecture, inputs.lengths, inputs.seed))
     if inputs.texts is not None:
-        batches["texts"] = text_batch(inputs.texts, model_dir, files.ledger.architecture)
-    with mxnet_runner.run(checkpoint, files.ledger, batches, dtypes, python=mxnet_python) as wait:
+        batches["texts"] = text_batch(inputs.texts, files.model_dir, architecture)
+    batches = dict(sorted(batches.items()))
+    with mxnet_runner.run(files.checkpoint, files.ledger, batches, dtypes, python=mxnet_python) as wait:
         yield batches, wait
+
+
+def _read_matching(path: Path, files: Verification, dtypes: Sequence[str]) -> Reference:
+    recorded = read_reference(path)
+    _check_reference(recorded, files, path, dtypes)
+    return recorded
 
 
 def _check_reference(recorded: Reference, files: Verification, path: Path, dtypes: Sequence[str]) -> None:

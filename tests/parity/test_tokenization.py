@@ -40,7 +40,7 @@ def test_gluonnlp_gives_the_golden_ids() -> None:
     texts: list[Text] = [(single["text"],) for single in golden["singles"]]
     texts += [(pair["text_a"], pair["text_b"]) for pair in golden["pairs"]]
     given = gluonnlp_ids(VOCAB, BPE_RANKS, texts)
-    assert list(map(list, given.texts)) == [entry["input_ids"] for key in ("singles", "pairs") for entry in golden[key]]
+    assert list(map(list, given.ids)) == [entry["input_ids"] for key in ("singles", "pairs") for entry in golden[key]]
     assert given.special_tokens == golden["special"]
     assert set(given.versions) == {"python", "mxnet", "gluonnlp", "numpy"}
 
@@ -151,7 +151,7 @@ def test_what_a_failure_says(tokenizer_model: Path, tmp_path: Path, reference: T
 
 
 def test_nothing_compared_is_a_failure(tokenizer_model: Path, reference: TokenIds) -> None:
-    nothing = dataclasses.replace(reference, texts=())
+    nothing = dataclasses.replace(reference, ids=())
     assert failures(compare_ids(tokenizer_model, (), nothing)) != {}
     assert failures(compare_ids(tokenizer_model, TEXTS, nothing)) != {}
     assert failures(compare_ids(tokenizer_model, TEXTS[:-1], reference)) != {}
