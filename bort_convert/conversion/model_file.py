@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bort_convert.conversion.safetensors_writer import MODEL_NAME
 from bort_convert.errors import ModelFolderError
-from bort_convert.params.file import read_chunks
+from bort_convert.params.reading import read_chunks, read_exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,9 @@ def open_model_file(model_dir: Path) -> Iterator[ModelFile]:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise ModelFolderError(f"{path}: cannot be read: {reason}; give a folder that 'convert' wrote") from error
     try:
-        length = int.from_bytes(os.pread(descriptor, 8, 0), "little")
-        document = json.loads(os.pread(descriptor, length, 8), object_pairs_hook=lambda pairs: _unique(path, pairs))
+        length = int.from_bytes(read_exactly(path, descriptor, 0, 8), "little")
+        header = read_exactly(path, descriptor, 8, length)
+        document = json.loads(header, object_pairs_hook=lambda pairs: _unique(path, pairs))
         document.pop("__metadata__", None)
         tensors = {
             name: ModelTensor(

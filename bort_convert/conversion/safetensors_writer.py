@@ -78,7 +78,7 @@ def check(path: Path, entries: Sequence[Entry]) -> None:
 
 def _copy(params: ParamsFile, array: StoredArray, target: int, progress: Callable[[int], None]) -> None:
     """Appends the array's data to the descriptor ``target``."""
-    if _copy_in_kernel(params, array, target, progress):
+    if array.encoding is None and _copy_in_kernel(params, array, target, progress):
         return
     for chunk in params.chunks(array):
         written = 0

@@ -14,7 +14,7 @@ from bort_convert.conversion.ledger import Entry, Ledger
 from bort_convert.conversion.model_file import ModelFile, ModelTensor, open_model_file
 from bort_convert.errors import ModelFolderError
 from bort_convert.params import ParamsFile
-from bort_convert.params.file import READ_SIZE
+from bort_convert.params.reading import READ_SIZE
 
 # What BertConfig takes a missing field for (Transformers 5.23 models/bert/configuration_bert.py, configuration_utils.py).
 _DEFAULTS: Mapping[str, object] = {

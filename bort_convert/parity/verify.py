@@ -13,7 +13,7 @@ from bort_convert.conversion.record import read_declaration
 from bort_convert.conversion.safetensors_writer import MODEL_NAME
 from bort_convert.conversion.ties import build_compared_ledger
 from bort_convert.params import open_params
-from bort_convert.params.file import read_chunks
+from bort_convert.params.reading import read_chunks
 from bort_convert.parity import mxnet_runner, pytorch_runner
 from bort_convert.parity.comparison import Difference, Tolerance, compare
 from bort_convert.parity.files import Check, check_files
