@@ -3,8 +3,8 @@
 LIST_MAGIC = b"\x12\x01\x00\x00\x00\x00\x00\x00"
 """``kMXAPINDArrayListMagic``, 0x112 as a little-endian u64 (``src/ndarray/ndarray.cc``)."""
 
-HEAD_SIZE = 2048
-"""Bytes that `describe` needs from the start of a file."""
+HEAD_SIZE = 1280
+"""Bytes that these functions need from the start of a file: the first name in a zip archive may be over 1 KiB long."""
 
 
 ZIP_MAGIC = b"PK\x03\x04"

@@ -125,7 +125,7 @@ def _parse_storage_type(cursor: Cursor, what: str, version: str) -> str:
     at = cursor.offset
     (number,) = struct.unpack("<i", cursor.take(4, what))
     if number not in STORAGE_TYPES or (version == "V3" and number):
-        raise cursor.corrupt(f"{what}, {version}, has storage type {number}", at)
+        raise cursor.corrupt(f"{what} has storage type {number}", at)
     return STORAGE_TYPES[number]
 
 

@@ -18,9 +18,17 @@ def read_exactly(path: Path, descriptor: int, offset: int, nbytes: int) -> bytes
 
     Raises TruncatedFileError where the file has become shorter, UnreadableFileError where the system cannot read it.
     """
-    data = bytearray(nbytes)
-    _fill(path, descriptor, offset, memoryview(data))
-    return bytes(data)
+    data = b""
+    while len(data) < nbytes:
+        at = offset + len(data)
+        try:
+            piece = _read(descriptor, nbytes - len(data), at)
+        except OSError as error:
+            raise _unreadable(path, at, error) from error
+        if not piece:
+            raise _cut_short(path, at)
+        data += piece
+    return data
 
 
 def read_chunks(path: Path, descriptor: int, offset: int, nbytes: int) -> Iterator[memoryview]:
@@ -33,34 +41,45 @@ def read_chunks(path: Path, descriptor: int, offset: int, nbytes: int) -> Iterat
     end = offset + nbytes
     while offset < end:
         chunk = buffer[: end - offset]
-        _fill(path, descriptor, offset, chunk)
+        filled = 0
+        while filled < len(chunk):
+            try:
+                count = _read_into(descriptor, chunk[filled:], offset + filled)
+            except OSError as error:
+                raise _unreadable(path, offset + filled, error) from error
+            if count == 0:
+                raise _cut_short(path, offset + filled)
+            filled += count
         yield chunk
         offset += len(chunk)
 
 
-def _fill(path: Path, descriptor: int, offset: int, buffer: memoryview) -> None:
-    filled = 0
-    while filled < len(buffer):
-        try:
-            count = _read_into(descriptor, buffer[filled:], offset + filled)
-        except OSError as error:
-            raise UnreadableFileError(
-                f"{path}: cannot be read at byte {offset + filled}: {error.strerror}; copy the file to another disk"
-            ) from error
-        if count == 0:
-            raise TruncatedFileError(f"{path}: cut short at byte {offset + filled} while it was being read; try again")
-        filled += count
+def _read(descriptor: int, nbytes: int, offset: int) -> bytes:
+    """Up to ``nbytes`` bytes from ``offset``, none at the end of the file.
+
+    Windows has no ``pread``: there, a seek and a read, between which no other thread may come.
+    """
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, nbytes, offset)
+    with _seek_lock:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.read(descriptor, nbytes)
 
 
 def _read_into(descriptor: int, buffer: memoryview, offset: int) -> int:
-    """Reads at ``offset`` into ``buffer`` and gives the number of bytes, 0 at the end of the file.
-
-    Windows has no ``preadv``: there, a seek and a read of which no other thread may come between.
-    """
+    """As `_read`, into ``buffer`` and without a copy where the system can; gives the number of bytes."""
     if hasattr(os, "preadv"):
         return os.preadv(descriptor, [buffer], offset)
-    with _seek_lock:
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        data = os.read(descriptor, len(buffer))
+    data = _read(descriptor, len(buffer), offset)
     buffer[: len(data)] = data
     return len(data)
+
+
+def _cut_short(path: Path, offset: int) -> TruncatedFileError:
+    return TruncatedFileError(f"{path}: cut short at byte {offset} while it was being read; try again")
+
+
+def _unreadable(path: Path, offset: int, error: OSError) -> UnreadableFileError:
+    return UnreadableFileError(
+        f"{path}: cannot be read at byte {offset}: {error.strerror}; copy the file to another disk"
+    )

@@ -22,8 +22,9 @@ PARTS = {"row_sparse": ("indices",), "csr": ("indptr", "indices")}
 """The arrays that say where the elements of each storage type belong, in the order of MXNet's auxiliary data."""
 
 _INDEX_DTYPES = ("int64", "int32")
+_LARGEST = {4: 2**31 - 1, 8: 2**63 - 1}
 _BLOCK = 1 << 16
-"""Elements placed at a time; keeps their positions in a core's cache."""
+"""Elements looked at at a time; keeps what is computed of them small, and in a core's cache."""
 
 
 def sparse_array(
@@ -64,24 +65,26 @@ class RowSparse:
         """What keeps this from being the sparse form of an array of ``shape``; empty where nothing does."""
         if not shape or self.data.shape != (*self.indices.shape, *shape[1:]):
             return f"data of shape {self.data.shape} and {self.indices.size} indices"
-        indices = _load_indices(path, descriptor, self.indices)
-        return _index_fault(indices, shape[0]) or _order_fault(indices)
+        indices = load(path, descriptor, self.indices)
+        return _range_fault(indices, shape[0]) or _order_fault(indices)
 
     def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[memoryview]:
         """See `Encoding.chunks`. Holds the stored rows and their indices in memory."""
+        import numpy as np
+
         if array.size == 0:
             return
-        indices = _load_indices(path, descriptor, self.indices)
+        indices = load(path, descriptor, self.indices)
         width = array.size // array.shape[0]
 
         def stored_before(position: int) -> int:
             row, column = divmod(position, width)
-            index = int(indices.searchsorted(row))
+            index = _place(indices, row)
             return index * width + (column if index < len(indices) and indices[index] == row else 0)
 
         def positions(which: "np.ndarray") -> "np.ndarray":
-            rows: np.ndarray = indices[which // width]
-            return rows * width + which % width
+            rows = indices[which // width].astype("<i8")
+            return np.asarray(rows * width + which % width)
 
         yield from _dense_chunks(array, load(path, descriptor, self.data).reshape(-1), stored_before, positions)
 
@@ -101,29 +104,31 @@ class CompressedRows:
         """What keeps this from being the sparse form of an array of ``shape``; empty where nothing does."""
         if len(shape) != 2 or self.data.shape != self.indices.shape or self.indptr.shape != (shape[0] + 1,):
             return f"data of shape {self.data.shape}, {self.indices.size} indices and {self.indptr.size} row starts"
-        starts = _load_indices(path, descriptor, self.indptr)
-        if starts[0] != 0 or starts[-1] != self.data.size or (starts[1:] < starts[:-1]).any():
+        starts = load(path, descriptor, self.indptr)
+        if starts[0] != 0 or starts[-1] != self.data.size or any(True for _ in _descents(starts, strictly=False)):
             return f"row starts that do not ascend from 0 to {self.data.size}"
-        indices = _load_indices(path, descriptor, self.indices)
-        return _index_fault(indices, shape[1]) or _order_fault(indices, starts)
+        indices = load(path, descriptor, self.indices)
+        return _range_fault(indices, shape[1]) or _row_order_fault(indices, starts)
 
     def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[memoryview]:
         """See `Encoding.chunks`. Holds the stored elements and their indices in memory."""
+        import numpy as np
+
         if array.size == 0:
             return
-        starts = _load_indices(path, descriptor, self.indptr)
-        indices = _load_indices(path, descriptor, self.indices)
+        starts = load(path, descriptor, self.indptr)
+        indices = load(path, descriptor, self.indices)
         num_rows, width = array.shape
 
         def stored_before(position: int) -> int:
             row, column = divmod(position, width)
             if row == num_rows:
                 return len(indices)
-            return int(starts[row] + indices[starts[row] : starts[row + 1]].searchsorted(column))
+            return int(starts[row]) + _place(indices[starts[row] : starts[row + 1]], column)
 
         def positions(which: "np.ndarray") -> "np.ndarray":
-            rows: np.ndarray = starts.searchsorted(which, "right") - 1
-            return rows * width + indices[which]
+            rows = starts.searchsorted(which.astype(starts.dtype), "right") - 1
+            return np.asarray(rows * width + indices[which])
 
         yield from _dense_chunks(array, load(path, descriptor, self.data), stored_before, positions)
 
@@ -152,22 +157,45 @@ def _dense_chunks(
         yield chunk.view(np.uint8).data
 
 
-def _load_indices(path: Path, descriptor: int, indices: StoredArray) -> "np.ndarray":
-    return load(path, descriptor, indices).astype("<i8", copy=False)
+def _place(ascending: "np.ndarray", value: int) -> int:
+    """The number of elements below ``value``. Keeps the dtype, for which NumPy would copy the array otherwise."""
+    dtype = ascending.dtype.type
+    return int(ascending.searchsorted(dtype(value))) if value <= _LARGEST[ascending.dtype.itemsize] else len(ascending)
 
 
-def _index_fault(indices: "np.ndarray", size: int) -> str:
-    outside = indices[(indices < 0) | (indices >= size)]
-    return f"index {outside[0]}, where {size} is the size" if len(outside) else ""
+def _range_fault(indices: "np.ndarray", size: int) -> str:
+    """Whether an index is not within 0 to ``size``."""
+    for low in range(0, len(indices), _BLOCK):
+        block = indices[low : low + _BLOCK]
+        for index in (block.min(), block.max()):
+            if not 0 <= index < size:
+                return f"index {index}, where {size} is the size"
+    return ""
 
 
-def _order_fault(indices: "np.ndarray", starts: "np.ndarray | None" = None) -> str:
-    """Whether ``indices`` ascend without duplicates, within each row where ``starts`` tell the rows apart."""
-    ascends = indices[1:] > indices[:-1]
-    if starts is not None:
-        inner = starts[(starts > 0) & (starts < len(indices))]
-        ascends[inner - 1] = True
-    if ascends.all():
-        return ""
-    at = int(ascends.argmin())
-    return f"index {indices[at + 1]} after {indices[at]}, where they must ascend"
+def _order_fault(indices: "np.ndarray") -> str:
+    """Whether an index is not greater than the one before."""
+    for at in _descents(indices, strictly=True):
+        return f"index {indices[at[0]]} after {indices[at[0] - 1]}, where they must ascend"
+    return ""
+
+
+def _row_order_fault(indices: "np.ndarray", starts: "np.ndarray") -> str:
+    """Whether an index is not greater than the one before in its row."""
+    for at in _descents(indices, strictly=True):
+        rows = starts.searchsorted(at.astype(starts.dtype))
+        within = at[starts[rows] != at]
+        if len(within):
+            return f"column {indices[within[0]]} after {indices[within[0] - 1]} in one row, where they must ascend"
+    return ""
+
+
+def _descents(values: "np.ndarray", *, strictly: bool) -> "Iterator[np.ndarray]":
+    """Where a value does not ascend from the one before: positions, a block of the array at a time, none empty."""
+    import numpy as np
+
+    for low in range(0, len(values) - 1, _BLOCK):
+        block = values[low : low + _BLOCK + 1]
+        descents = np.flatnonzero(block[1:] <= block[:-1] if strictly else block[1:] < block[:-1]) + low + 1
+        if len(descents):
+            yield descents
