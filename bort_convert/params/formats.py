@@ -15,7 +15,8 @@ def is_zip_of_arrays(head: bytes) -> bool:
     """Whether a file that begins with ``head`` is a zip archive of NumPy arrays, or cut before that can be told."""
     if head.startswith(EMPTY_ZIP_MAGIC):
         return True
-    return head.startswith(ZIP_MAGIC) and (_first_member(head).endswith(b".npy") or len(head) < 30)
+    name, length = _first_member(head)
+    return head.startswith(ZIP_MAGIC) and (name.endswith(b".npy") or len(name) < length)
 
 
 def describe(head: bytes) -> str:
@@ -46,12 +47,14 @@ _MAGICS = (
 )
 
 
-def _first_member(head: bytes) -> bytes:
-    return head[30 : 30 + int.from_bytes(head[26:28], "little")]
+def _first_member(head: bytes) -> tuple[bytes, int]:
+    """The name of the first member of a zip archive, as far as ``head`` has it, and its length."""
+    length = int.from_bytes(head[26:28], "little") if len(head) >= 30 else HEAD_SIZE
+    return head[30 : 30 + length], length
 
 
 def _describe_zip(head: bytes) -> str:
-    name = _first_member(head)
+    name, _ = _first_member(head)
     if name.endswith((b"data.pkl", b"/.format_version", b"/.data/serialization_id", b"/version", b"/byteorder")):
         return "a PyTorch checkpoint (torch.save)"
     return "a zip archive"

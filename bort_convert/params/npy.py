@@ -23,7 +23,7 @@ MAX_HEADER_BYTES = 1 << 12
 """NumPy pads its headers to 64 bytes; 32 dimensions need less than 1 KiB."""
 
 _HEADER = re.compile(
-    r"\{'descr': (?P<descr>.+), 'fortran_order': (?P<fortran>True|False), 'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
+    r"\{'descr': (?P<descr>[ -~]+), 'fortran_order': (?P<fortran>True|False), 'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
     re.ASCII,
 )
 _SHAPE = re.compile(r"|\d{1,19},|\d{1,19}(, \d{1,19})+")

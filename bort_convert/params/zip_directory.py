@@ -113,7 +113,8 @@ def _locate_directory(cursor: Cursor) -> tuple[int, int, int]:
                 raise cursor.corrupt(f"the zip64 locator points to byte {at64}, not {end}", at - _END64_LOCATOR.size)
             small = (disk, first_disk, count, total, length, start)
             disk, first_disk, count, total, length, start = _parse_end64(cursor, end, small)
-    if comment or disk or first_disk or count != total or start + length != end or count > MAX_MEMBERS:
+    whole = start + length == end and count == total and not (comment or disk or first_disk)
+    if not whole or count > MAX_MEMBERS or count * _CENTRAL.size > length:
         raise cursor.corrupt(
             f"the end record tells of a directory of {total} members in {length} bytes from byte {start}, "
             f"where one of up to {MAX_MEMBERS} must end at byte {end}",

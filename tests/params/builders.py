@@ -217,7 +217,7 @@ def read_array(params: ParamsFile, array: StoredArray) -> np.ndarray:
     content = b"".join(pieces)
     assert len(content) == array.nbytes
     view = params.view(array)
-    assert not view.flags.writeable or array.nbytes == 0
+    assert not view.flags.writeable
     assert (view.shape, view.tobytes()) == (array.shape, content)
     return np.frombuffer(content, array.dtype.numpy).reshape(array.shape)
 
