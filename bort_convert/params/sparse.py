@@ -1,7 +1,8 @@
 """Sparse arrays, made dense: MXNet's ``row_sparse`` and ``csr`` storage types.
 
 The parts of one are arrays themselves. Indices must be in range, ascending and without duplicates, as MXNet's operators
-expect (``python/mxnet/ndarray/sparse.py``) but its reader does not check. A part is held in memory while it is used;
+expect (``python/mxnet/ndarray/sparse.py``) but its reader does not check. They are checked whenever they are read, for the
+file may have changed since it was opened. A part is held in memory while it is used;
 the dense array never is.
 """
 
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bort_convert.errors import CorruptFileError
 from bort_convert.params.array import StoredArray, load
 from bort_convert.params.cursor import Cursor
 from bort_convert.params.limits import check_shape
@@ -48,9 +50,7 @@ def sparse_array(
         encoding = RowSparse(data, parts["indices"])
     else:
         encoding = CompressedRows(data, parts["indptr"], parts["indices"])
-    fault = encoding.fault(cursor.path, cursor.descriptor, shape)
-    if fault:
-        raise cursor.corrupt(f"{what}, {storage_type} {shape}, has {fault}", data.offset)
+    encoding.load_indices(cursor.path, cursor.descriptor, shape)
     return StoredArray(data.name, data.dtype, shape, data.offset, data.version, data.context, encoding)
 
 
@@ -61,12 +61,16 @@ class RowSparse:
     data: StoredArray
     indices: StoredArray
 
-    def fault(self, path: Path, descriptor: int, shape: tuple[int, ...]) -> str:
-        """What keeps this from being the sparse form of an array of ``shape``; empty where nothing does."""
+    def load_indices(self, path: Path, descriptor: int, shape: tuple[int, ...]) -> "np.ndarray":
+        """The indices, int32 or int64 (k,). Raises CorruptFileError where they are not those of an array of ``shape``."""
         if not shape or self.data.shape != (*self.indices.shape, *shape[1:]):
-            return f"data of shape {self.data.shape} and {self.indices.size} indices"
+            found = f"data of shape {self.data.shape} and {self.indices.size} indices"
+            raise _corrupt(path, self.data, "row_sparse", shape, found)
         indices = load(path, descriptor, self.indices)
-        return _range_fault(indices, shape[0]) or _order_fault(indices)
+        fault = _range_fault(indices, shape[0]) or _order_fault(indices)
+        if fault:
+            raise _corrupt(path, self.data, "row_sparse", shape, fault)
+        return indices
 
     def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[memoryview]:
         """See `Encoding.chunks`. Holds the stored rows and their indices in memory."""
@@ -74,7 +78,7 @@ class RowSparse:
 
         if array.size == 0:
             return
-        indices = load(path, descriptor, self.indices)
+        indices = self.load_indices(path, descriptor, array.shape)
         width = array.size // array.shape[0]
 
         def stored_before(position: int) -> int:
@@ -100,15 +104,22 @@ class CompressedRows:
     indptr: StoredArray
     indices: StoredArray
 
-    def fault(self, path: Path, descriptor: int, shape: tuple[int, ...]) -> str:
-        """What keeps this from being the sparse form of an array of ``shape``; empty where nothing does."""
+    def load_indices(self, path: Path, descriptor: int, shape: tuple[int, ...]) -> "tuple[np.ndarray, np.ndarray]":
+        """The row starts and the column indices, int32 or int64.
+
+        Raises CorruptFileError where they are not those of an array of ``shape``.
+        """
         if len(shape) != 2 or self.data.shape != self.indices.shape or self.indptr.shape != (shape[0] + 1,):
-            return f"data of shape {self.data.shape}, {self.indices.size} indices and {self.indptr.size} row starts"
-        starts = load(path, descriptor, self.indptr)
-        if starts[0] != 0 or starts[-1] != self.data.size or any(True for _ in _descents(starts, strictly=False)):
-            return f"row starts that do not ascend from 0 to {self.data.size}"
-        indices = load(path, descriptor, self.indices)
-        return _range_fault(indices, shape[1]) or _row_order_fault(indices, starts)
+            found = f"data of shape {self.data.shape}, {self.indices.size} indices and {self.indptr.size} row starts"
+            raise _corrupt(path, self.data, "csr", shape, found)
+        starts, indices = load(path, descriptor, self.indptr), load(path, descriptor, self.indices)
+        if starts[0] != 0 or starts[-1] != len(indices) or any(True for _ in _descents(starts, strictly=False)):
+            fault = f"row starts that do not ascend from 0 to {len(indices)}"
+        else:
+            fault = _range_fault(indices, shape[1]) or _row_order_fault(indices, starts)
+        if fault:
+            raise _corrupt(path, self.data, "csr", shape, fault)
+        return starts, indices
 
     def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[memoryview]:
         """See `Encoding.chunks`. Holds the stored elements and their indices in memory."""
@@ -116,8 +127,7 @@ class CompressedRows:
 
         if array.size == 0:
             return
-        starts = load(path, descriptor, self.indptr)
-        indices = load(path, descriptor, self.indices)
+        starts, indices = self.load_indices(path, descriptor, array.shape)
         num_rows, width = array.shape
 
         def stored_before(position: int) -> int:
@@ -155,6 +165,12 @@ def _dense_chunks(
             which = np.arange(low, min(low + _BLOCK, last))
             chunk[positions(which) - start] = stored[low : low + len(which)]
         yield chunk.view(np.uint8).data
+
+
+def _corrupt(path: Path, data: StoredArray, storage_type: str, shape: tuple[int, ...], found: str) -> CorruptFileError:
+    return CorruptFileError(
+        f"{path}: corrupt at byte {data.offset}: a {storage_type} array {shape} has {found}; copy or download the file again"
+    )
 
 
 def _place(ascending: "np.ndarray", value: int) -> int:

@@ -15,9 +15,19 @@ from bort_convert.errors import (
     UnsupportedArrayError,
 )
 from bort_convert.params import open_params
-from tests.params.builders import INT8, ROW_SPARSE, PeakMemory, ZipMember, array_bytes, csr, indices, list_bytes, npy_bytes
-from tests.params.builders import sparse_bytes as sparse
-from tests.params.builders import zip_bytes
+from tests.params.builders import (
+    INT8,
+    ROW_SPARSE,
+    PeakMemory,
+    ZipMember,
+    array_bytes,
+    csr,
+    indices,
+    list_bytes,
+    npy_bytes,
+    sparse_bytes,
+    zip_bytes,
+)
 
 DATA = Path(__file__).parents[1] / "data"
 DOCUMENTED = (UnknownFormatError, TruncatedFileError, CorruptFileError, UnsupportedArrayError)
@@ -27,16 +37,36 @@ CONSTANT = 8 << 20
 """Memory beyond the file's size that any file may cost: buffers, and the facts of as many arrays as are accepted."""
 
 _ANCHORS = re.compile(
-    rb"\x12\x01\0\0\0\0\0\0|[\xc8-\xca]\xfa\x93\xf9|PK\x01\x02|PK\x03\x04|PK\x05\x06|PK\x06[\x06\x07]|PK\x07\x08|\x93NUMPY", re.DOTALL
+    rb"\x12\x01\0\0\0\0\0\0|[\xc8-\xca]\xfa\x93\xf9|PK\x01\x02|PK\x03\x04|PK\x05\x06|PK\x06[\x06\x07]|PK\x07\x08|\x93NUMPY",
+    re.DOTALL,
 )
 _TOKENS = re.compile(rb"'[<|>][a-zA-Z]\d+'|True|False|\d+|[a-z_]{4,}|[(),{}]")
 _NUMBERS = (
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 16, 31, 32, 33, 63, 64, 255, 1 << 10, 1 << 14, (1 << 14) + 1, 1 << 15, 0xFFFF, 1 << 16]
-    + [1 << 20, 1 << 24, 1 << 30, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 33, 1 << 40, 1 << 60, (1 << 62) + 1]
-    + [(1 << 63) - 1, 1 << 63, (1 << 64) - 5, (1 << 64) - 2, (1 << 64) - 1]
-    + [0xF993FAC8, 0xF993FAC9, 0xF993FACA, 0x112]
+    *(*range(9), 12, 13, 16, 255, 0xFFFF),
+    *(
+        (1 << bits) + change
+        for bits in (5, 6, 10, 14, 15, 16, 20, 24, 30, 31, 32, 33, 40, 60, 62, 63)
+        for change in (-1, 0, 1)
+    ),
+    *((1 << 64) - change for change in (1, 2, 5)),
+    *(0xF993FAC8, 0xF993FAC9, 0xF993FACA, 0x112),
 )
-_WORDS = [b"'|O'", b"'>f4'", b"'<f8'", b"'|b1'", b"True", b"False", b"-1", b"9" * 30, b"0", b"(", b")", b"csr", b"row_sparse", b"\\x"]
+_WORDS = [
+    b"'|O'",
+    b"'>f4'",
+    b"'<f8'",
+    b"'|b1'",
+    b"True",
+    b"False",
+    b"-1",
+    b"9" * 30,
+    b"0",
+    b"(",
+    b")",
+    b"csr",
+    b"row_sparse",
+    b"\\x",
+]
 
 
 def seeds() -> list[bytes]:
@@ -45,7 +75,12 @@ def seeds() -> list[bytes]:
     numpy = sorted((DATA / "containers").glob("numpy-*.params"))
     built = [
         list_bytes([array_bytes(version) for version in ("V0", "V1", "V2", "V3")]),
-        list_bytes([sparse(ROW_SPARSE, (2, 2), (5, 2), INT8, bytes(4), [indices(1, 3, dtype="<i4")]), csr([0, 2, 2, 3], [0, 3, 1])]),
+        list_bytes(
+            [
+                sparse_bytes(ROW_SPARSE, (2, 2), (5, 2), INT8, bytes(4), [indices(1, 3, dtype="<i4")]),
+                csr([0, 2, 2, 3], [0, 3, 1]),
+            ]
+        ),
         zip_bytes([ZipMember(f"{name}.npy", npy_bytes(), zip64=name == "a", deflated=name == "c") for name in "abc"]),
         npy_bytes(),
     ]
@@ -63,9 +98,9 @@ def mutate(random: Random, content: bytes, others: Sequence[bytes]) -> bytes:
     """``content`` with one to four damages."""
     damaged = bytearray(content)
     for _ in range(random.choice((1, 1, 1, 2, 3, 4))):
-        random.choice((_set_field, _set_field, _set_field, _nudge_field, _flip, _cut, _insert, _repeat, _remove, _splice, _reword))(
-            random, damaged, others
-        )
+        random.choice(
+            (_set_field, _set_field, _set_field, _nudge_field, _flip, _cut, _insert, _repeat, _remove, _splice, _reword)
+        )(random, damaged, others)
     return bytes(damaged)
 
 
@@ -76,7 +111,7 @@ def _anchor(random: Random, content: bytearray) -> int:
 
 
 def _field(random: Random, content: bytearray) -> tuple[int, int]:
-    """The offset and the width of something that may be a field: a short way after the beginning of a structure, or before the end."""
+    """Offset and width of what may be a field: a short way after the beginning of a structure, or before the end."""
     width = random.choice((1, 2, 4, 4, 8, 8))
     if random.random() < 0.1:
         return max(0, len(content) - random.randrange(1, 120)), width
@@ -129,7 +164,7 @@ def _splice(random: Random, content: bytearray, others: Sequence[bytes]) -> None
 
 
 def _reword(random: Random, content: bytearray, others: Sequence[bytes]) -> None:
-    """Another word in the text of a NumPy header or a name; of the same length where that can be, as the lengths before it tell."""
+    """Another word in the text of a header or a name, mostly of the same length: lengths stand before the text."""
     tokens = [match.span() for match in _TOKENS.finditer(content)]
     if tokens:
         first, last = random.choice(tokens)

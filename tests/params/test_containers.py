@@ -1,5 +1,7 @@
 """Files of real writers: MXNet 0.10 to 2.0 and NumPy, read to the arrays that their writer reads back."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,47 @@ def test_every_writer_and_every_kind_of_array_is_among_them() -> None:
         ("zip of NumPy arrays", True),
         ("NumPy array", False),
     }
+
+
+LISTS = [name for name in WITH_ARRAYS if name.startswith(("mxnet-0.", "mxnet-1."))]
+LOAD = """
+import sys
+import numpy
+numpy.bool = numpy.bool_
+import mxnet
+for path, target in zip(sys.argv[1::2], sys.argv[2::2]):
+    with mxnet.util.np_shape("np_shape" in path):
+        loaded = mxnet.nd.load(path)
+        arrays = loaded.items() if isinstance(loaded, dict) else ((str(i), array) for i, array in enumerate(loaded))
+        numpy.savez(target, **{name: array.tostype("default").asnumpy() for name, array in arrays})
+"""
+
+
+class TestAgainstTheInstalledMXNet:
+    def test_it_writes_the_fixtures_that_bear_its_name(self, tmp_path: Path) -> None:
+        run([str(CONTAINERS / "make_fixtures.py"), str(tmp_path)])
+        written = sorted(path.name for path in tmp_path.glob("*.params"))
+        assert written == sorted(path.name for path in CONTAINERS.glob("mxnet-1.9.1.*.params"))
+        for name in written:
+            assert (tmp_path / name).read_bytes() == (CONTAINERS / name).read_bytes(), name
+
+    def test_it_loads_the_same_arrays(self, tmp_path: Path) -> None:
+        assert len(LISTS) > 10
+        targets = [tmp_path / f"{index}.npz" for index in range(len(LISTS))]
+        pairs = zip(LISTS, targets, strict=True)
+        run(["-c", LOAD, *(str(part) for name, target in pairs for part in (CONTAINERS / name, target))])
+        for name, target in zip(LISTS, targets, strict=True):
+            with np.load(target) as expected:
+                found = read_all(CONTAINERS / name)
+                assert list(found) == expected.files
+                for key, array in found.items():
+                    assert (array.shape, array.tobytes()) == (expected[key].shape, expected[key].tobytes()), (name, key)
+
+
+def run(arguments: list[str]) -> None:
+    """Runs Python in a process of its own: MXNet and the other frameworks do not share one."""
+    result = subprocess.run([sys.executable, "-W", "ignore", *arguments], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("name", EMPTY)

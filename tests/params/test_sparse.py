@@ -1,5 +1,7 @@
 """Sparse arrays made dense, and the indices that are refused."""
 
+import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +81,7 @@ FLAGS = {"<f4": 0, "<f8": 1, "<f2": 2, "|i1": 5, "<i8": 6}
 
 
 @given(dense=dense_arrays(), index_dtype=st.sampled_from(["<i4", "<i8"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_array(tmp_path_factory: pytest.TempPathFactory, dense: np.ndarray, index_dtype: str) -> None:
     folder = tmp_path_factory.mktemp("sparse")
     flag = FLAGS[dense.dtype.str]
@@ -136,7 +138,7 @@ FAULTS = {
     ),
     "csr of three dimensions": (
         sparse_bytes(CSR, (1,), (1, 4, 1), INT8, bytes(1), [indices(0, 1), indices(1)]),
-        "csr (1, 4, 1), has data",
+        "a csr array (1, 4, 1) has data",
     ),
 }
 
@@ -146,6 +148,17 @@ def test_faults(tmp_path: Path, array: bytes, message: str) -> None:
     with pytest.raises(CorruptFileError) as caught:
         open_params(write(tmp_path, array))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("array", [row_sparse([1, 3]), csr([0, 2, 2, 3], [0, 3, 1])], ids=["row_sparse", "csr"])
+def test_indices_that_change_while_the_file_is_open(tmp_path: Path, array: bytes) -> None:
+    path = write(tmp_path, array)
+    with open_params(path) as params:
+        with path.open("r+b") as file:
+            file.seek(-26, os.SEEK_END)  # the last index, before the name
+            file.write(struct.pack("<q", 25769803812))
+        with pytest.raises(CorruptFileError, match="index 25769803812"):
+            list(params.chunks(params.arrays[0]))
 
 
 def test_what_follows_a_sparse_array_is_found(tmp_path: Path) -> None:
