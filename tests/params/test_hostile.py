@@ -23,6 +23,7 @@ from bort_convert.errors import (
     UnsupportedArrayError,
 )
 from bort_convert.params import open_params
+from bort_convert.params.limits import MAX_ARRAYS
 from tests.params.builders import (
     CSR,
     FLOAT32,
@@ -206,6 +207,18 @@ def test_hostile(tmp_path: Path, content: bytes | Callable[[], bytes], expected:
     assert str(path) in message
     assert message.isprintable(), "one line, and nothing that a terminal would obey"
     assert memory.peak < path.stat().st_size + (1 << 20)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [array_bytes("V0", (0,) + (2**30,) + (1,) * 30, INT8, b""), row_sparse([1, 3])],
+    ids=["32 dimensions", "sparse"],
+)
+def test_as_many_arrays_as_are_accepted_cost_a_constant(tmp_path: Path, array: bytes) -> None:
+    (tmp_path / "f").write_bytes(list_bytes([array] * MAX_ARRAYS, []))
+    with PeakMemory() as memory, open_params(tmp_path / "f") as params:
+        assert len(params.arrays) == MAX_ARRAYS
+    assert memory.peak < (tmp_path / "f").stat().st_size + (32 << 20)
 
 
 def test_lists_of_mixed_versions_are_read(tmp_path: Path) -> None:
