@@ -19,7 +19,7 @@ from bort_convert.conversion.tokenizer import tokenizer_texts
 from bort_convert.conversion.tokenizer_source import NOTHING_NAMED, TokenizerChoice, TokenizerSources, choose
 from bort_convert.errors import DestinationError
 from bort_convert.params import ParamsFile, open_params
-from bort_convert.params.file import sha256
+from bort_convert.params.reading import sha256
 
 FORMATS = {
     "safetensors": (safetensors_writer.MODEL_NAME, safetensors_writer.write, safetensors_writer.check),

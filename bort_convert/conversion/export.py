@@ -20,8 +20,8 @@ from bort_convert.conversion.model_file import ModelTensor, OpenModel, open_mode
 from bort_convert.conversion.record import SourceRecord, read_source
 from bort_convert.errors import DestinationError, ModelFolderError, OutputCheckError
 from bort_convert.params import DTYPES, StoredArray, open_params
-from bort_convert.params.file import READ_SIZE, sha256
-from bort_convert.params.list_writer import CPU, ListedArray, write_list
+from bort_convert.params.list_writer import CPU, VERSIONS, ListedArray, write_list
+from bort_convert.params.reading import READ_SIZE, sha256
 
 _BY_SAFETENSORS = {dtype.safetensors: dtype for dtype in DTYPES}
 _MUST_BE: Mapping[str, object] = {
@@ -176,7 +176,8 @@ def _plan(folder: _Folder, source: SourceRecord | None) -> tuple[list[ListedArra
                 "the segment row is not zero (trained in PyTorch); Bort has none, so it was added to every position, "
                 "rounded to their dtype"
             )
-        version, context = (array.version, array.context) if array else ("V2", CPU)
+        listed = array is not None and array.version in VERSIONS
+        version, context = (array.version, array.context or CPU) if array and listed else ("V2", CPU)
         dtype = _BY_SAFETENSORS[tensor.dtype]
         arrays.append(ListedArray(name, dtype, tensor.shape, chunks, version, context))
     if any(_is_unused_pooler(folder, name) for name in folder.model.tensors):

@@ -12,6 +12,7 @@ from bort_convert.conversion.pytorch_writer import PYTORCH_NAME
 from bort_convert.conversion.safetensors_writer import MODEL_NAME
 from bort_convert.errors import MissingDependencyError, ModelFolderError
 from bort_convert.params import DTYPES
+from bort_convert.params.reading import read_exactly
 
 _SAFETENSORS_NAMES = {f"torch.{dtype.name}": dtype.safetensors for dtype in DTYPES}
 
@@ -36,11 +37,8 @@ class ModelFile:
     tensors: Mapping[str, ModelTensor]
 
     def read(self, tensor: ModelTensor, start: int, nbytes: int) -> bytes:
-        """A range of the tensor's bytes. Raises ModelFolderError where the file is cut short meanwhile."""
-        data = os.pread(self.descriptor, nbytes, tensor.offset + start)
-        if len(data) != nbytes:
-            raise ModelFolderError(f"{self.path}: cut short while it was read; convert the checkpoint again")
-        return data
+        """A range of the tensor's bytes. Raises TruncatedFileError where the file is cut short meanwhile."""
+        return read_exactly(self.path, self.descriptor, tensor.offset + start, nbytes)
 
 
 @dataclass(frozen=True)
@@ -119,8 +117,9 @@ def _open_safetensors(path: Path) -> Iterator[ModelFile]:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise ModelFolderError(f"{path}: cannot be read: {reason}; give a folder that 'convert' wrote") from error
     try:
-        length = int.from_bytes(os.pread(descriptor, 8, 0), "little")
-        document = json.loads(os.pread(descriptor, length, 8), object_pairs_hook=lambda pairs: _unique(path, pairs))
+        length = int.from_bytes(read_exactly(path, descriptor, 0, 8), "little")
+        header = read_exactly(path, descriptor, 8, length)
+        document = json.loads(header, object_pairs_hook=lambda pairs: _unique(path, pairs))
         document.pop("__metadata__", None)
         tensors = {
             name: ModelTensor(

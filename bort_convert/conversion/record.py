@@ -53,7 +53,7 @@ def record_document(
                     "dtype": array.dtype.name,
                     "shape": list(array.shape),
                     "version": array.version,
-                    "context": list(array.context),
+                    "context": list(array.context) if array.context else None,
                 }
                 for array in params.arrays
             ],
@@ -135,7 +135,7 @@ def read_source(model_dir: Path) -> SourceRecord | None:
                 shape=tuple(array["shape"]),
                 offset=0,
                 version=array["version"],
-                context=(array["context"][0], array["context"][1]),
+                context=(array["context"][0], array["context"][1]) if array["context"] else None,
             )
             for array in source["arrays"]
         )

@@ -85,7 +85,7 @@ def _write_all(descriptor: int, data: bytes | memoryview) -> None:
 
 def _copy_in_kernel(params: ParamsFile, entry: Entry, target: int, progress: Callable[[int], None]) -> bool:
     """Appends a copied tensor without its bytes entering this process; false, and nothing done, where that cannot be."""
-    if entry.operation is not Operation.COPY or entry.source is None:
+    if entry.operation is not Operation.COPY or entry.source is None or entry.source.encoding is not None:
         return False
     array = entry.source
     offset, end = array.offset, array.offset + array.nbytes

@@ -4,17 +4,22 @@
 reading data, and data as memory-mapped views. One module per container; the magic decides which, never the extension.
 """
 
-import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from bort_convert.errors import TruncatedFileError, UnknownFormatError, UnreadableFileError
-from bort_convert.params import formats, ndarray_list
+from bort_convert.params import formats, ndarray_list, npy, npz
+from bort_convert.params.array import StoredArray
 from bort_convert.params.dtypes import BY_NAME, DTYPES, DType
-from bort_convert.params.file import ParamsFile, StoredArray
+from bort_convert.params.file import ParamsFile
+from bort_convert.params.reading import read_exactly
 
-__all__ = ["BY_NAME", "DTYPES", "DType", "ParamsFile", "StoredArray", "open_params"]
+__all__ = ["BY_NAME", "DTYPES", "LIST_CONTAINER", "DType", "ParamsFile", "StoredArray", "open_params"]
+
+
+LIST_CONTAINER = "MXNet NDArray list"
 
 
 def open_params(path: str | os.PathLike[str]) -> ParamsFile:
@@ -26,26 +31,42 @@ def open_params(path: str | os.PathLike[str]) -> ParamsFile:
     descriptor = _open_regular_file(path)
     try:
         size = os.fstat(descriptor).st_size
-        head = os.pread(descriptor, formats.HEAD_SIZE, 0)
+        head = read_exactly(path, descriptor, 0, min(size, formats.HEAD_SIZE))
         if not head:
             raise TruncatedFileError(f"{path}: the file is empty; copy or download it again")
-        if not head.startswith(formats.LIST_MAGIC[: len(head)]):
-            raise UnknownFormatError(
-                f"{path}: not an MXNet parameter file but {formats.describe(head)}; "
-                "give the .params file that save_parameters wrote"
-            )
-        arrays, named = ndarray_list.parse(path, descriptor, size)
-        return ParamsFile(path, descriptor, size, "MXNet NDArray list", named, arrays)
+        container, parse = _container(path, head)
+        arrays, named = parse(path, descriptor, size)
+        return ParamsFile(path, descriptor, size, container, named, arrays)
     except BaseException:
         os.close(descriptor)
         raise
 
 
+_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_Parse = Callable[[Path, int, int], tuple[tuple[StoredArray, ...], bool]]
+
+
+def _container(path: Path, head: bytes) -> tuple[str, _Parse]:
+    """The name of the container of a file that begins with ``head``, and the function that reads it."""
+    if head.startswith(formats.LIST_MAGIC[: len(head)]):
+        return LIST_CONTAINER, ndarray_list.parse
+    if formats.is_zip_of_arrays(head):
+        return "zip of NumPy arrays", npz.parse
+    if head.startswith(npy.MAGIC):
+        return "NumPy array", npy.parse
+    raise UnknownFormatError(
+        f"{path}: not an MXNet parameter file but {formats.describe(head)}; "
+        "give the .params file that save_parameters wrote"
+    )
+
+
 def _open_regular_file(path: Path) -> int:
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    except OSError as error:
-        reason = "no such file" if error.errno == errno.ENOENT else (error.strerror or str(error))
+        descriptor = os.open(path, os.O_RDONLY | _FLAGS)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = (
+            "no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or str(error)
+        )
         raise UnreadableFileError(f"{path}: cannot be read: {reason}; check the path") from error
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):

@@ -1,10 +1,8 @@
 """An open parameter file: its arrays as facts, and their bytes on demand."""
 
-import hashlib
-import math
 import mmap
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,39 +10,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from bort_convert.errors import TruncatedFileError
-from bort_convert.params.dtypes import DType
+from bort_convert.params.array import StoredArray, array_chunks, load
+from bort_convert.params.reading import read_chunks
 
 if TYPE_CHECKING:
     import numpy as np
-
-READ_SIZE = 1 << 20
-"""Bytes per read: long enough that a thread seldom waits for the interpreter, small enough for a core's cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredArray:
-    """One array of a parameter file: what it is and where its bytes are.
-
-    ``name`` is empty in a file without names. The data are ``nbytes`` little-endian bytes in C order from byte
-    ``offset`` of the file, at no particular alignment.
-    """
-
-    name: str
-    dtype: DType
-    shape: tuple[int, ...]
-    offset: int
-    version: str
-    context: tuple[int, int]
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Number of bytes of data."""
-        return self.size * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -79,21 +49,27 @@ class ParamsFile:
         return {array.name: array for array in self.arrays}
 
     def view(self, array: StoredArray) -> "np.ndarray":
-        """The array's data as a read-only, memory-mapped view of ``array.shape`` and ``array.dtype.numpy``.
+        """The array's data, read-only, as ``array.shape`` and ``array.dtype.numpy``.
 
-        The view may be unaligned, as the file is. bfloat16 comes as its raw bits, in ``uint16``.
+        Plain data are mapped: the view may be unaligned, as the file is, and a file that shrinks while a view is in use ends
+        the process (`chunks` raises instead). Other data are made plain in memory. bfloat16 comes as its raw bits, in
+        ``uint16``. Raises TruncatedFileError, CorruptFileError or UnreadableFileError.
         """
         import numpy as np
 
-        if array.nbytes == 0:
-            empty = np.zeros(array.shape, array.dtype.numpy)
-            empty.flags.writeable = False
-            return empty
-        return np.ndarray(array.shape, array.dtype.numpy, self._mapping, array.offset)
+        if array.encoding is None and array.nbytes:
+            return np.ndarray(array.shape, array.dtype.numpy, self._mapping, array.offset)
+        result = load(self.path, self.descriptor, array)
+        result.flags.writeable = False
+        return result
 
     def chunks(self, array: StoredArray) -> Iterator[memoryview]:
-        """The array's data, little-endian and in C order: see `read_chunks`."""
-        return read_chunks(self.path, self.descriptor, array.offset, array.nbytes)
+        """The array's data, little-endian and in C order, in constant memory but for the encodings that say otherwise.
+
+        Raises TruncatedFileError for a file that has become shorter, CorruptFileError for compressed data that are not
+        what their container declares, UnreadableFileError. See `read_chunks`.
+        """
+        return array_chunks(self.path, self.descriptor, array)
 
     def all_chunks(self) -> Iterator[memoryview]:
         """The whole file: see `read_chunks`."""
@@ -109,32 +85,7 @@ class ParamsFile:
 
     @cached_property
     def _mapping(self) -> mmap.mmap:
-        return mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
-
-
-def read_chunks(path: Path, descriptor: int, offset: int, nbytes: int) -> Iterator[memoryview]:
-    """A range of an open file, ``READ_SIZE`` bytes at a time, in one buffer that each step overwrites.
-
-    Reads instead of mapping: a file that another process cuts short is then a TruncatedFileError, where touching a mapping
-    would end this process.
-    """
-    buffer = memoryview(bytearray(min(READ_SIZE, nbytes)))
-    end = offset + nbytes
-    while offset < end:
-        chunk = buffer[: end - offset]
-        filled = 0
-        while filled < len(chunk):
-            count = os.preadv(descriptor, [chunk[filled:]], offset + filled)
-            if count == 0:
-                raise TruncatedFileError(f"{path}: cut short at byte {offset + filled} while it was read; try again")
-            filled += count
-        yield chunk
-        offset += len(chunk)
-
-
-def sha256(chunks: Iterable[bytes | memoryview]) -> str:
-    """The SHA-256 of these chunks, one after the other, in hexadecimal."""
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return digest.hexdigest()
+        try:
+            return mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
+        except ValueError as error:  # the file has become shorter than it was when it was validated
+            raise TruncatedFileError(f"{self.path}: cut short while it was being read; try again") from error

@@ -3,13 +3,25 @@
 LIST_MAGIC = b"\x12\x01\x00\x00\x00\x00\x00\x00"
 """``kMXAPINDArrayListMagic``, 0x112 as a little-endian u64 (``src/ndarray/ndarray.cc``)."""
 
-HEAD_SIZE = 512
-"""Bytes that `describe` needs from the start of a file."""
+HEAD_SIZE = 1280
+"""Bytes that these functions need from the start of a file: the first name in a zip archive may be over 1 KiB long."""
+
+
+ZIP_MAGIC = b"PK\x03\x04"
+EMPTY_ZIP_MAGIC = b"PK\x05\x06"
+
+
+def is_zip_of_arrays(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` is a zip archive of NumPy arrays, or cut before that can be told."""
+    if head.startswith(EMPTY_ZIP_MAGIC):
+        return True
+    name, length = _first_member(head)
+    return head.startswith(ZIP_MAGIC) and (name.endswith(b".npy") or len(name) < length)
 
 
 def describe(head: bytes) -> str:
     """A noun phrase for the format of a file that begins with ``head``."""
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith(ZIP_MAGIC):
         return _describe_zip(head)
     if len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_001:
         return "a safetensors file"
@@ -26,8 +38,6 @@ def describe(head: bytes) -> str:
 
 
 _MAGICS = (
-    (b"PK\x05\x06", "an empty zip archive"),
-    (b"\x93NUMPY", "a single NumPy array (.npy)"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"BZh", "a bzip2 archive; unpack it first"),
     (b"\xfd7zXZ\x00", "an xz archive; unpack it first"),
@@ -37,10 +47,14 @@ _MAGICS = (
 )
 
 
+def _first_member(head: bytes) -> tuple[bytes, int]:
+    """The name of the first member of a zip archive, as far as ``head`` has it, and its length."""
+    length = int.from_bytes(head[26:28], "little") if len(head) >= 30 else HEAD_SIZE
+    return head[30 : 30 + length], length
+
+
 def _describe_zip(head: bytes) -> str:
-    name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
-    if name.endswith((b".npy", b".npz")):
-        return "a zip archive of NumPy arrays (MXNet 2 or numpy.savez)"
+    name, _ = _first_member(head)
     if name.endswith((b"data.pkl", b"/.format_version", b"/.data/serialization_id", b"/version", b"/byteorder")):
         return "a PyTorch checkpoint (torch.save)"
     return "a zip archive"

@@ -10,6 +10,7 @@ from bort_convert.params.formats import LIST_MAGIC
 
 _DENSE = 0
 _MAGICS = {"V1": 0xF993FAC8, "V2": 0xF993FAC9, "V3": 0xF993FACA}
+VERSIONS = ("V0", *_MAGICS)
 CPU = (1, 0)
 """The context that GluonNLP's files have: device type CPU, device 0."""
 

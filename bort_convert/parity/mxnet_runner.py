@@ -9,12 +9,15 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from bort_convert.conversion.ledger import Ledger, Operation
 from bort_convert.errors import FrameworkError, MissingDependencyError
+from bort_convert.params import LIST_CONTAINER, open_params
+from bort_convert.params.list_writer import ListedArray, write_list
 from bort_convert.parity.inputs import Batch
 
 if TYPE_CHECKING:
@@ -103,7 +106,7 @@ def run(
         paths = {dtype: folder / f"{dtype}.npz" for dtype in sorted(dtypes, reverse=widest_first)}
         job = {
             "command": "run",
-            "checkpoint": str(checkpoint.absolute()),
+            "checkpoint": str(_readable_by_mxnet(checkpoint, folder).absolute()),
             "architecture": asdict(ledger.architecture),
             "head": ledger.head.name,
             "num_outputs": len(ledger.outputs.labels) if ledger.outputs else 0,
@@ -119,6 +122,26 @@ def run(
                 return MXNetOutputs({dtype: _load(path) for dtype, path in paths.items()}, versions)
 
             yield result
+
+
+def _readable_by_mxnet(checkpoint: Path, folder: Path) -> Path:
+    """The checkpoint itself where it is a list of plain arrays; else such a list of the same arrays, under the same names.
+
+    MXNet 1 reads no zip of MXNet 2, and GluonNLP loads no sparse parameters.
+    """
+    with open_params(checkpoint) as params:
+        if params.container == LIST_CONTAINER and not any(array.encoding for array in params.arrays):
+            return checkpoint
+        path = folder / "checkpoint.params"
+        with path.open("wb") as file:
+            write_list(
+                file,
+                [
+                    ListedArray(array.name, array.dtype, array.shape, partial(params.chunks, array))
+                    for array in params.arrays
+                ],
+            )
+        return path
 
 
 def _load(path: Path) -> Mapping[str, "np.ndarray"]:

@@ -17,7 +17,7 @@ from bort_convert.conversion.ties import build_compared_ledger
 from bort_convert.conversion.tokenizer_source import NOTHING_NAMED, TokenizerSources
 from bort_convert.errors import DestinationError, InvalidOptionError, ModelFolderError, RecordedReferenceError
 from bort_convert.params import open_params
-from bort_convert.params.file import read_chunks, sha256
+from bort_convert.params.reading import read_chunks, sha256
 from bort_convert.parity import mxnet_runner, pytorch_runner
 from bort_convert.parity.files import Check, check_files
 from bort_convert.parity.generations import semantic_warnings
