@@ -40,6 +40,9 @@ def read_spelling(names: Sequence[str]) -> Spelling:
         other = next(name for name in names if not name.startswith(_MODULE_PREFIXES))
         raise MixedNamesError(_mixed(prefixed[0], other))
     bare = {name: name.partition(":")[2] if prefixed else name for name in names}
+    by_bare = {plain: name for name, plain in bare.items()}
+    if twice := next((name for name, plain in bare.items() if by_bare[plain] != name), None):
+        raise MixedNamesError(_mixed(twice, by_bare[bare[twice]]))
     dotted = [name for name, plain in bare.items() if "." in plain]
     # A name that is neither is of no writer: the ledger calls it unexpected.
     flat = [name for name, plain in bare.items() if "." not in plain and plain.endswith(_FLAT_ENDINGS)]

@@ -55,7 +55,7 @@ def _cast(data: memoryview, source: DType, entry: Entry) -> bytes:
     if overflowed.any():
         raise OverflowToInfinityError(
             f"{entry.source.name if entry.source else entry.target}: {values[overflowed][0]:g} is too large for "
-            f"{entry.dtype.name}; choose --dtype float32 or bfloat16, or keep the dtype"
+            f"{entry.dtype.name}; choose a --dtype of a wider range, or keep the file's"
         )
     return result
 

@@ -108,8 +108,8 @@ class TestEveryHead:
             intermediate_size=TINY.hidden_size,
             max_position_embeddings=TINY.max_length,
             type_vocab_size=1,
-            num_labels=NUM_OUTPUTS,
         )
+        config.num_labels = NUM_OUTPUTS
         with torch.device("meta"):
             model = getattr(transformers, head.model_class)(config)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
