@@ -1,6 +1,7 @@
 """A folder that was trained in PyTorch: its export is a checkpoint that real GluonNLP loads, and computes the same from."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def test_the_segment_row_is_folded_and_noted(trained: Path, head: Head, exported
     row = load_file(trained / "tuned" / "model.safetensors")[
         f"{head.target_prefix}embeddings.token_type_embeddings.weight"
     ]
-    assert np.abs(row).min() > 1e-3
+    assert np.abs(row).max() > 1e-2
     pooler = any("pooler was left out" in note for note in exported)
     assert pooler == (head.name == "encoder")
 
@@ -138,18 +139,11 @@ def test_with_a_frozen_segment_row_the_folder_itself_verifies(trained: Path, hea
     """The folder as Transformers saved it: its config, its tensors, against the exported file."""
     notes = export(trained / "frozen", tmp_path / "back.params").notes
     assert SEGMENT_NOTE not in notes
-    if head.name == "encoder":
-        return  # the pooler that Transformers saved is not of a Bort, which the verification says; see the next test
-    verification = verify(tmp_path / "back.params", trained / "frozen", HEADS, dtypes=["float64"])
-    assert [check for check in verification.checks if not check.passed] == []
-    assert verification.passed
-
-
-def test_a_saved_pooler_is_all_that_an_encoder_fails_by(trained: Path, head: Head, tmp_path: Path) -> None:
-    if head.name != "encoder":
-        pytest.skip("an encoder's alone")
-    export(trained / "frozen", tmp_path / "back.params")
-    verification = verify(tmp_path / "back.params", trained / "frozen", HEADS, dtypes=["float64"])
-    failed = {check.name for check in verification.checks if not check.passed}
-    assert failed == {"pooler.dense.weight", "pooler.dense.bias"}
+    declared = replace(HEADS, task="MNLI" if head is CLASSIFIER else None)
+    verification = verify(tmp_path / "back.params", trained / "frozen", declared, dtypes=["float64"])
+    # The pooler that Transformers gives a bare encoder, and saved with it, is no tensor of a Bort.
+    pooler = {"pooler.dense.weight", "pooler.dense.bias"} if head is ENCODER else set()
+    assert {check.name for check in verification.checks if not check.passed} == pooler
+    assert verification.stages
     assert all(result.difference.passed for result in verification.stages)
+    assert verification.passed == (head is not ENCODER)
