@@ -31,10 +31,10 @@ def main() -> int:
     architecture = FULL_SIZE if options.full_size else TINY
     console = Console(highlight=False)
     findings: list[Finding] = []
-    for head in options.head or ("encoder", "mlm"):
+    for head in options.head or ("encoder", "mlm", "classifier"):
         with tempfile.TemporaryDirectory(prefix="bort-mutations-") as name:
             folder = Path(name)
-            checkpoint = write_sample(folder / "bort.params", architecture, head=head)
+            checkpoint = write_sample(folder / "bort.params", architecture, head=head, num_classes=3)
             declared = Declaration(num_heads=architecture.num_heads)
             convert(checkpoint, folder / "model", declared)
             record(checkpoint, folder / "reference", declared, inputs=Inputs(lengths=(1, 2, 17)))

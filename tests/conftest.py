@@ -20,19 +20,24 @@ GOLDEN = {
     "mlm": "bort_tiny_mlm.params",
     "mlm_fp16": "bort_tiny_mlm_fp16.params",
     "np_shape": "bort_tiny_mlm.np_shape.params",
+    "flat": "bort_tiny_mlm.collect_params.params",
+    "arg": "bort_tiny_mlm.arg.params",
+    "deduplicated": "bort_tiny_mlm.deduplicated.params",
+    "classifier": "model_bort_MNLI_2.params",
+    "regressor": "bort_tiny_regressor.params",
 }
-"""The plain golden checkpoints: lists of dense arrays under structural names."""
+"""The golden checkpoints in a list container that names its arrays."""
 
 
 @pytest.fixture(scope="session", params=GOLDEN)
 def golden(request: pytest.FixtureRequest) -> Path:
-    """Each plain golden checkpoint."""
+    """Each golden checkpoint."""
     return DATA / GOLDEN[str(request.param)]
 
 
 @pytest.fixture(scope="session")
 def golden_model(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model folder of each plain golden checkpoint. Not to be changed."""
+    """The model folder of each golden checkpoint. Not to be changed."""
     folder = tmp_path_factory.mktemp("golden") / "model"
     convert(golden, folder, Declaration(num_heads=GOLDEN_HEADS))
     return folder

@@ -116,8 +116,11 @@ class Sizes:
 TINY = Sizes()
 
 
-def bort_shapes(sizes: Sizes = TINY, head: str = "mlm") -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a checkpoint as GluonNLP 0.8.3's ``save_parameters`` writes them, in its order."""
+def bort_shapes(sizes: Sizes = TINY, head: str = "mlm", num_outputs: int = 3) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a checkpoint as GluonNLP 0.8.3's ``save_parameters`` writes them, in its order.
+
+    A classifier is built with dropout, and has ``num_outputs``.
+    """
     units, hidden = sizes.units, sizes.hidden_size
     shapes: dict[str, tuple[int, ...]] = {
         "encoder.position_weight": (sizes.max_length, units),
@@ -151,18 +154,25 @@ def bort_shapes(sizes: Sizes = TINY, head: str = "mlm") -> dict[str, tuple[int, 
             "decoder.3.weight": (sizes.vocab_size, units),
             "decoder.3.bias": (sizes.vocab_size,),
         }
+    elif head == "classifier":
+        shapes = {f"bort.{name}": shape for name, shape in shapes.items()} | {
+            "classifier.1.weight": (units, units),
+            "classifier.1.bias": (units,),
+            "classifier.3.weight": (num_outputs, units),
+            "classifier.3.bias": (num_outputs,),
+        }
     elif head != "encoder":
         raise ValueError(f"no shapes for head {head}")
     return shapes
 
 
 def bort_arrays(
-    sizes: Sizes = TINY, head: str = "mlm", *, seed: int = 0, dtype: str = "float32"
+    sizes: Sizes = TINY, head: str = "mlm", *, num_outputs: int = 3, seed: int = 0, dtype: str = "float32"
 ) -> dict[str, np.ndarray]:
     """Random tensors of a Bort by their structural names, the word embedding and the decoder's weight the same."""
     generator = np.random.default_rng(seed)
     arrays = {}
-    for name, shape in bort_shapes(sizes, head).items():
+    for name, shape in bort_shapes(sizes, head, num_outputs).items():
         values = 0.1 * generator.standard_normal(shape)
         arrays[name] = np.asarray(1 + values if name.endswith("gamma") else values, dtype=dtype)
     if "decoder.3.weight" in arrays:

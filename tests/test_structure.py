@@ -133,7 +133,7 @@ COMMANDS = {
     "convert --help": (["convert", "--help"], FRAMEWORKS | {"numpy", "safetensors", "rich"}),
     "verify --help": (["verify", "--help"], FRAMEWORKS | {"numpy", "safetensors"}),
     "sample --help": (["sample", "--help"], FRAMEWORKS | {"numpy", "safetensors"}),
-    "inspect": (["inspect", CHECKPOINT, "--num-heads", "4"], FRAMEWORKS | {"numpy", "safetensors"}),
+    "inspect": (["inspect", CHECKPOINT, "--num-heads", "4"], FRAMEWORKS | {"safetensors"}),
     "convert": (["convert", CHECKPOINT, "model", "--num-heads", "4"], FRAMEWORKS),
 }
 REPORT = """

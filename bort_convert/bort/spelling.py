@@ -17,6 +17,7 @@ _FLAT: Mapping[str, Mapping[str, str]] = {
     "0.8": {**flat_names.ENCODER_0_8, **flat_names.MLM_DECODER_0_8},
     "0.9 and later": {**flat_names.ENCODER_0_9, **flat_names.MLM_DECODER_0_9},
 }
+_FLAT_ENDINGS = tuple(name.rpartition("}")[2] for table in (*_FLAT.values(), flat_names.CLASSIFIER) for name in table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,14 @@ def read_spelling(names: Sequence[str]) -> Spelling:
         other = next(name for name in names if not name.startswith(_MODULE_PREFIXES))
         raise MixedNamesError(_mixed(prefixed[0], other))
     bare = {name: name.partition(":")[2] if prefixed else name for name in names}
+    by_bare = {plain: name for name, plain in bare.items()}
+    if twice := next((name for name, plain in bare.items() if by_bare[plain] != name), None):
+        raise MixedNamesError(_mixed(twice, by_bare[bare[twice]]))
     dotted = [name for name, plain in bare.items() if "." in plain]
-    if dotted and len(dotted) != len(names):
-        raise MixedNamesError(_mixed(dotted[0], next(name for name in names if name not in dotted)))
+    # A name that is neither is of no writer: the ledger calls it unexpected.
+    flat = [name for name, plain in bare.items() if "." not in plain and plain.endswith(_FLAT_ENDINGS)]
+    if dotted and flat:
+        raise MixedNamesError(_mixed(dotted[0], flat[0]))
     spelling = _structural(bare) if dotted else _flat(bare)
     if not prefixed:
         return spelling

@@ -67,7 +67,7 @@ def task_of_file(file_name: str) -> str | None:
 def name_outputs(num_outputs: int, task: str | None, labels: Sequence[str] | None) -> Outputs:
     """The outputs of a classifier with ``num_outputs``, of a known task, with labels of one's own, or with neither.
 
-    One output without a task is a regression, as in Transformers. Raises TaskMismatchError.
+    One output is a regression, as in Transformers: there is nothing to classify. Raises TaskMismatchError.
     """
     if labels is not None:
         if len(labels) != num_outputs or len(set(labels)) != len(labels) or "" in labels:
@@ -75,7 +75,7 @@ def name_outputs(num_outputs: int, task: str | None, labels: Sequence[str] | Non
                 f"--labels names {len(labels)} classes ({', '.join(labels)}), the classifier has {num_outputs} outputs; "
                 "give one different name for each"
             )
-        return Outputs(task, tuple(labels), regression=False)
+        return Outputs(task, tuple(labels), regression=num_outputs == 1)
     if task is None:
         return Outputs(None, tuple(f"LABEL_{index}" for index in range(num_outputs)), regression=num_outputs == 1)
     expected = TASKS[task]

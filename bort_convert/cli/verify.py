@@ -24,6 +24,8 @@ from bort_convert.parity.verify import DTYPES, verify
 @options.CHECKPOINT
 @options.MODEL_DIR
 @options.declaration
+@options.TASK
+@options.LABELS
 @click.option(
     "--dtype",
     "dtypes",

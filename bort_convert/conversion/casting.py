@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bort_convert.conversion.ledger import Entry, Operation
 from bort_convert.errors import OverflowToInfinityError
-from bort_convert.params import DType, ParamsFile
+from bort_convert.params import DType, ParamsFile, StoredArray
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ def entry_chunks(params: ParamsFile, entry: Entry) -> Iterator[bytes | memoryvie
         yield bytes(entry.nbytes)
     elif entry.operation is Operation.CAST:
         for chunk in params.chunks(entry.source):
-            yield _cast(chunk, entry.source.dtype, entry)
+            yield _cast(chunk, entry.source, entry.dtype, params)
     else:
         yield from params.chunks(entry.source)
 
@@ -46,16 +46,16 @@ def narrow(values: "np.ndarray", dtype: DType) -> bytes:
     return rounded.tobytes()
 
 
-def _cast(data: memoryview, source: DType, entry: Entry) -> bytes:
+def _cast(data: memoryview, source: StoredArray, dtype: DType, params: ParamsFile) -> bytes:
     import numpy as np
 
-    values = widen(data, source)
-    result = narrow(values, entry.dtype)
-    overflowed = np.isinf(widen(result, entry.dtype)) & np.isfinite(values)
+    values = widen(data, source.dtype)
+    result = narrow(values, dtype)
+    overflowed = np.isinf(widen(result, dtype)) & np.isfinite(values)
     if overflowed.any():
         raise OverflowToInfinityError(
-            f"{entry.source.name if entry.source else entry.target}: {values[overflowed][0]:g} is too large for "
-            f"{entry.dtype.name}; choose --dtype float32 or bfloat16, or keep the dtype"
+            f"{params.path}: {source.name}: {values[overflowed][0]:g} is too large for {dtype.name}; "
+            "choose a --dtype of a wider range, or keep the file's"
         )
     return result
 

@@ -1,6 +1,6 @@
 """The model folder's ``config.json``."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from bort_convert.bort import architecture as bort
 from bort_convert.conversion.ledger import Ledger
@@ -12,7 +12,6 @@ CONFIG_NAME = "config.json"
 def config_document(ledger: Ledger) -> Mapping[str, object]:
     """The config of ``ledger``'s model, in the terms of Transformers' ``BertConfig``."""
     architecture = ledger.architecture
-    dtypes = {entry.dtype.name for entry in ledger.written}
     document: dict[str, object] = {
         "architectures": [ledger.head.model_class],
         "model_type": "bert",
@@ -32,7 +31,7 @@ def config_document(ledger: Ledger) -> Mapping[str, object]:
         "bos_token_id": bort.BOS_ID,
         "eos_token_id": bort.EOS_ID,
         "tie_word_embeddings": ledger.tied,
-        "dtype": max(dtypes, key=lambda dtype: (BY_NAME[dtype].itemsize, dtype)),
+        "dtype": _dtype({entry.dtype.name for entry in ledger.written}),
     }
     if ledger.outputs:
         labels = ledger.outputs.labels
@@ -40,3 +39,10 @@ def config_document(ledger: Ledger) -> Mapping[str, object]:
         document["label2id"] = {label: index for index, label in enumerate(labels)}
         document["problem_type"] = ledger.outputs.problem_type
     return document
+
+
+def _dtype(stored: Collection[str]) -> str:
+    """The narrowest dtype that holds every weight: Transformers loads all of them in it."""
+    if set(stored) == {"float16", "bfloat16"}:
+        return "float32"
+    return max(stored, key=lambda dtype: BY_NAME[dtype].itemsize)

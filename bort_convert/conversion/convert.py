@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from bort_convert.conversion import pytorch_writer, safetensors_writer
 from bort_convert.conversion.casting import entry_chunks
 from bort_convert.conversion.config import CONFIG_NAME, config_document
-from bort_convert.conversion.finite import count_non_finite, find_non_finite, warnings_of
+from bort_convert.conversion.finite import count_non_finite, warnings_of
 from bort_convert.conversion.folder import NewFolder, check_destination, sync
 from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Entry, Ledger, build_ledger
 from bort_convert.conversion.record import RECORD_NAME, dump, record_document
@@ -71,7 +71,8 @@ def convert(
         choice = choose(tokenizer, architecture.vocab_size)
         if dry_run:
             ledger = build_compared_ledger(params, declared)
-            return Conversion(checkpoint, model_dir, ledger, params.size, None, find_non_finite(params, ledger), choice)
+            examined = {entry: _examine(params, entry) for entry in ledger.written}
+            return Conversion(checkpoint, model_dir, ledger, params.size, None, _warnings(examined), choice)
         texts = tokenizer_texts(choice.source.vocabulary, architecture.max_length) if choice.source else {}
         # The digest of the whole file is one long chain of blocks; it runs beside all the rest.
         with ThreadPoolExecutor(max_workers=3) as pool:
@@ -79,9 +80,7 @@ def convert(
             ledger = build_compared_ledger(params, declared)
             with NewFolder(model_dir, force=force) as folder:
                 examinations = _write_model(params, ledger, folder, model_format, pool, progress)
-                warnings = warnings_of(
-                    {entry.source.name: each.non_finite for entry, each in examinations.items() if entry.source}
-                )
+                warnings = _warnings(examinations)
                 record = record_document(
                     params,
                     ledger,
@@ -142,3 +141,7 @@ def _examine(params: ParamsFile, entry: Entry) -> _Examination:
         digest.update(chunk)
         non_finite += count_non_finite(chunk, entry.dtype)
     return _Examination(digest.hexdigest(), non_finite)
+
+
+def _warnings(examinations: Mapping[Entry, _Examination]) -> tuple[str, ...]:
+    return warnings_of({entry.source.name: each.non_finite for entry, each in examinations.items() if entry.source})

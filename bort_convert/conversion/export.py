@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from bort_convert.bort.spelling import read_spelling
 from bort_convert.conversion.casting import narrow, widen
 from bort_convert.conversion.config import CONFIG_NAME
 from bort_convert.conversion.folder import sync
+from bort_convert.conversion.ledger import WEIGHT_DTYPES
 from bort_convert.conversion.model_file import ModelTensor, OpenModel, open_model_file
 from bort_convert.conversion.record import SourceRecord, read_source
 from bort_convert.errors import DestinationError, ModelFolderError, OutputCheckError
@@ -23,7 +25,7 @@ from bort_convert.params import DTYPES, StoredArray, open_params
 from bort_convert.params.list_writer import CPU, VERSIONS, ListedArray, write_list
 from bort_convert.params.reading import READ_SIZE, sha256
 
-_BY_SAFETENSORS = {dtype.safetensors: dtype for dtype in DTYPES}
+_FLOATS = {dtype.safetensors: dtype for dtype in DTYPES if dtype.name in WEIGHT_DTYPES}
 _MUST_BE: Mapping[str, object] = {
     "model_type": "bert",
     "hidden_act": "gelu",
@@ -52,14 +54,30 @@ def export(model_dir: str | os.PathLike[str], checkpoint: str | os.PathLike[str]
     written; then nothing has been written or replaced.
     """
     model_dir, checkpoint = Path(model_dir), Path(checkpoint)
-    if checkpoint.exists() and not force:
-        raise DestinationError(f"{checkpoint}: exists; give --force to replace it")
+    _check_destination(checkpoint, force)
     source = read_source(model_dir)
     with open_model_file(model_dir) as model:
         folder = _read_folder(model_dir, model, source)
         arrays, notes = _plan(folder, source)
         digest = _write(checkpoint, arrays)
     return Export(checkpoint, len(arrays), digest, source is not None and digest == source.sha256, tuple(notes))
+
+
+def _check_destination(checkpoint: Path, force: bool) -> None:
+    """Raises DestinationError where ``checkpoint`` may not be written: before any work is done."""
+    try:
+        if checkpoint.is_dir():
+            raise DestinationError(f"{checkpoint}: is a folder; name the file to write")
+        if checkpoint.exists() and not force:
+            raise DestinationError(f"{checkpoint}: exists; give --force to replace it")
+        _beside(checkpoint).exists()
+    except OSError as error:
+        raise DestinationError(f"{checkpoint}: cannot be written: {error.strerror}; choose another file") from error
+
+
+def _beside(checkpoint: Path) -> Path:
+    """Where the file is written until it is whole."""
+    return checkpoint.absolute().with_name(f".{checkpoint.name}.partial-{os.getpid()}")
 
 
 @dataclass(frozen=True)
@@ -70,11 +88,15 @@ class _Folder:
     model: OpenModel
     architecture: Architecture
     head: Head
+    tied: bool
 
     def stored_as(self, target: str) -> str | None:
-        """The tensor that holds ``target``: itself, what it is tied to, or the alias that Transformers saved it under."""
+        """The tensor that holds ``target``: itself, its alias, or what it is tied to.
+
+        Where the folder has an alias of a bias, that is the one which Transformers computes with, and trains.
+        """
         aliases = [alias for alias, owner in SAME_AS.items() if owner == target and alias.endswith(".bias")]
-        return next((name for name in (target, SAME_AS.get(target), *aliases) if name in self.model.tensors), None)
+        return next((name for name in (*aliases, target, SAME_AS.get(target)) if name in self.model.tensors), None)
 
     def chunks(self, tensor: ModelTensor) -> Iterator[bytes]:
         for start in range(0, tensor.nbytes, READ_SIZE):
@@ -85,14 +107,15 @@ def _read_folder(path: Path, model: OpenModel, source: SourceRecord | None) -> _
     try:
         config = json.loads((path / CONFIG_NAME).read_text(encoding="utf-8"))
         found = {name: config.get(name) for name in _MUST_BE}
+        tied = config.get("tie_word_embeddings", True)
         (model_class,) = config["architectures"]
         architecture = Architecture(
-            num_layers=config["num_hidden_layers"],
-            num_heads=config["num_attention_heads"],
-            units=config["hidden_size"],
-            hidden_size=config["intermediate_size"],
-            max_length=config["max_position_embeddings"],
-            vocab_size=config["vocab_size"],
+            num_layers=index(config["num_hidden_layers"]),
+            num_heads=index(config["num_attention_heads"]),
+            units=index(config["hidden_size"]),
+            hidden_size=index(config["intermediate_size"]),
+            max_length=index(config["max_position_embeddings"]),
+            vocab_size=index(config["vocab_size"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFolderError(
@@ -106,7 +129,7 @@ def _read_folder(path: Path, model: OpenModel, source: SourceRecord | None) -> _
     head = _choose_head(model_class, config, source)
     if head is None:
         raise ModelFolderError(f"{path}: holds a {model_class}, which no Bort becomes; it cannot be exported")
-    folder = _Folder(path, model, architecture, head)
+    folder = _Folder(path, model, architecture, head, tied)
     _check_tensors(folder)
     return folder
 
@@ -135,6 +158,9 @@ def _check_tensors(folder: _Folder) -> None:
         if name is not None and folder.model.tensors[name].shape != target.shape:
             shape = folder.model.tensors[name].shape
             raise ModelFolderError(f"{folder.path}: {name} has shape {shape}, its config says {target.shape}")
+        if name is not None and folder.model.tensors[name].dtype not in _FLOATS:
+            dtype = folder.model.tensors[name].dtype
+            raise ModelFolderError(f"{folder.path}: {name} has dtype {dtype}, which no Bort has; it cannot be exported")
     for name in folder.model.tensors.keys() - known:
         if not (name.endswith(_WITHOUT_WEIGHTS) or _is_unused_pooler(folder, name)):
             raise ModelFolderError(f"{folder.path}: {name} has no place in a Bort; it cannot be exported")
@@ -149,7 +175,7 @@ def _plan(folder: _Folder, source: SourceRecord | None) -> tuple[list[ListedArra
     """The arrays to write, in order, and what the user should know of them."""
     renames = folder.head.renames(folder.architecture.num_layers)
     notes = []
-    if source is None or not _speaks_of(source, renames):
+    if source is None or not _speaks_of(source, renames, folder.tied):
         originals: dict[str, tuple[str, StoredArray | None]] = {
             name: (target, None) for name, target in renames.items()
         }
@@ -178,17 +204,17 @@ def _plan(folder: _Folder, source: SourceRecord | None) -> tuple[list[ListedArra
             )
         listed = array is not None and array.version in VERSIONS
         version, context = (array.version, array.context or CPU) if array and listed else ("V2", CPU)
-        dtype = _BY_SAFETENSORS[tensor.dtype]
+        dtype = _FLOATS[tensor.dtype]
         arrays.append(ListedArray(name, dtype, tensor.shape, chunks, version, context))
     if any(_is_unused_pooler(folder, name) for name in folder.model.tensors):
         notes.append("the pooler was left out; Bort's encoder has none")
     return arrays, notes + ([segment_note] if segment_note else [])
 
 
-def _speaks_of(source: SourceRecord, renames: Mapping[str, str]) -> bool:
-    """Whether the recorded names cover the model that is in the folder now."""
+def _speaks_of(source: SourceRecord, renames: Mapping[str, str], tied: bool) -> bool:
+    """Whether the recorded names cover the model that is in the folder now: a weight that is tied may be stored once."""
     structural = set(read_spelling([array.name for array in source.arrays]).structural.values())
-    return renames.keys() - {"decoder.3.weight"} <= structural
+    return renames.keys() - ({"decoder.3.weight"} if tied else set()) <= structural
 
 
 def _with_segment_row(folder: _Folder, positions: ModelTensor) -> bytes | None:
@@ -198,10 +224,10 @@ def _with_segment_row(folder: _Folder, positions: ModelTensor) -> bytes | None:
         return None
     import numpy as np
 
-    row = widen(b"".join(folder.chunks(segment)), _BY_SAFETENSORS[segment.dtype]).astype(np.float64)
+    row = widen(b"".join(folder.chunks(segment)), _FLOATS[segment.dtype]).astype(np.float64)
     if not row.any():
         return None
-    dtype = _BY_SAFETENSORS[positions.dtype]
+    dtype = _FLOATS[positions.dtype]
     rows = widen(b"".join(folder.chunks(positions)), dtype).astype(np.float64).reshape(positions.shape)
     return narrow((rows + row).ravel(), dtype)
 
@@ -212,7 +238,7 @@ def _once(data: bytes) -> Iterator[bytes]:
 
 def _write(path: Path, arrays: list[ListedArray]) -> str:
     """Writes beside ``path``, makes durable, reads back, renames; the file's SHA-256."""
-    partial_path = path.absolute().with_name(f".{path.name}.partial-{os.getpid()}")
+    partial_path = _beside(path)
     try:
         with partial_path.open("xb") as file:
             write_list(file, arrays)

@@ -102,7 +102,7 @@ def run(
         folder = Path(name)
         np.savez(folder / "inputs.npz", **flatten(batches))
         # The first dtype must hold the checkpoint without rounding; the narrower one is quicker to load.
-        widest_first = any(entry.dtype.name == "float64" for entry in ledger.entries)
+        widest_first = any(entry.source and entry.source.dtype.name == "float64" for entry in ledger.entries)
         paths = {dtype: folder / f"{dtype}.npz" for dtype in sorted(dtypes, reverse=widest_first)}
         job = {
             "command": "run",

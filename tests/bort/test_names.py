@@ -13,7 +13,12 @@ from bort_convert.bort.inventory import Origin
 from bort_convert.params import open_params
 from tests.support import DATA, TINY, bort_shapes
 
-GOLDEN = {"encoder": "bort_tiny_encoder.params", "mlm": "bort_tiny_mlm.params"}
+GOLDEN = {
+    "encoder": "bort_tiny_encoder.params",
+    "mlm": "bort_tiny_mlm.params",
+    "classifier": "model_bort_MNLI_2.params",
+}
+NUM_OUTPUTS = 3
 GOLDEN_SIZES = Architecture(num_layers=2, num_heads=4, units=32, hidden_size=24, max_length=40, vocab_size=97)
 ARCHITECTURE = Architecture(**asdict(TINY))
 
@@ -81,7 +86,7 @@ class TestEveryHead:
             written = {array.name: array.shape for array in params.arrays}
         renames = head.renames(GOLDEN_SIZES.num_layers)
         assert set(renames) == set(written)
-        shapes = {target.name: target.shape for target in inventory.inventory(GOLDEN_SIZES, head)}
+        shapes = {target.name: target.shape for target in inventory.inventory(GOLDEN_SIZES, head, NUM_OUTPUTS)}
         assert {source: shapes[target] for source, target in renames.items()} == written
 
     def test_the_tests_own_names_are_what_gluonnlp_writes(self, head: Head) -> None:
@@ -89,7 +94,7 @@ class TestEveryHead:
 
         with open_params(DATA / GOLDEN[head.name]) as params:
             written = {array.name: array.shape for array in params.arrays}
-        assert bort_shapes(Sizes(**asdict(GOLDEN_SIZES)), head.name) == written
+        assert bort_shapes(Sizes(**asdict(GOLDEN_SIZES)), head.name, NUM_OUTPUTS) == written
 
     def test_targets_are_what_transformers_has(self, head: Head) -> None:
         import torch
@@ -104,12 +109,13 @@ class TestEveryHead:
             max_position_embeddings=TINY.max_length,
             type_vocab_size=1,
         )
+        config.num_labels = NUM_OUTPUTS
         with torch.device("meta"):
             model = getattr(transformers, head.model_class)(config)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
         if head.name == "encoder":  # BertModel has a pooler, Bort none: known, and said in the README
             assert {expected.pop(f"pooler.dense.{kind}") for kind in ("weight", "bias")} == {(16, 16), (16,)}
-        targets = inventory.inventory(ARCHITECTURE, head)
+        targets = inventory.inventory(ARCHITECTURE, head, NUM_OUTPUTS)
         assert {target.name: target.shape for target in targets} == expected
         assert len(targets) == len(expected)
 

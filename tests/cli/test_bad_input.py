@@ -135,7 +135,7 @@ class TestArchitecture:
     def test_more_head_than_there_is(self, work: Path) -> None:
         write_list(work / "encoder.params", bort_arrays(head="encoder"))
         line = refused("convert", "encoder.params", "model", *HEADS, "--head", "mlm")
-        assert "--head mlm asks for more than the file holds" in line
+        assert "--head mlm asks for what the file does not hold, which is a Bort of head encoder" in line
 
 
 class TestDestination:

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from bort_convert import __version__
+from bort_convert.conversion import convert as convert_module
 from bort_convert.conversion import safetensors_writer
 from bort_convert.conversion.convert import convert
 from bort_convert.conversion.folder import NewFolder
@@ -113,7 +114,7 @@ class TestFolder:
         assert {entry["dtype"] for entry in header.values()} == set(widths)
         for entry in header.values():
             assert entry["data_offsets"][0] % widths[entry["dtype"]] == 0
-        assert json.loads((parent / "model" / "config.json").read_text())["dtype"] == "float32"
+        assert json.loads((parent / "model" / "config.json").read_text())["dtype"] == "float64"
         from safetensors.numpy import load_file
 
         loaded = load_file(parent / "model" / "model.safetensors")
@@ -186,8 +187,14 @@ class TestRecord:
         digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
         assert conversion.sha256 == digest
         assert (conversion.source_size, conversion.checkpoint) == (checkpoint.stat().st_size, checkpoint)
-        assert record.pop("source") == {
+        source = record.pop("source")
+        assert source.pop("arrays") == [
+            {"name": name, "dtype": "float32", "shape": list(shape), "version": "V2", "context": [1, 0]}
+            for name, shape in bort_shapes().items()
+        ]
+        assert source == {
             "container": "MXNet NDArray list",
+            "writer": "structural names (save_parameters)",
             "size": checkpoint.stat().st_size,
             "sha256": digest,
         }
@@ -197,6 +204,10 @@ class TestRecord:
             "vocab_size": 23, "head": "mlm", "tied": True,
         }  # fmt: skip
         assert record.pop("record_version") == 1
+        assert record.pop("warnings") == []
+        assert record.pop("declared") == {
+            "architecture": None, "num_heads": 4, "head": "mlm", "task": None, "labels": None, "dtype": None,
+        }  # fmt: skip
         ledger = record.pop("ledger")
         assert record == {}
         assert len(ledger) == 44
@@ -360,6 +371,13 @@ class TestDestination:
         assert listing(parent) == {}
 
 
+def replace_step(monkeypatch: pytest.MonkeyPatch, step: str, function: Callable[..., None]) -> None:
+    """Puts ``function`` in the place of the step that writes or checks a safetensors file."""
+    name, write, check = convert_module.FORMATS["safetensors"]
+    steps = {"write": write, "check": check, step: function}
+    monkeypatch.setitem(convert_module.FORMATS, "safetensors", (name, steps["write"], steps["check"]))
+
+
 class TestFailure:
     def test_dry_run_writes_nothing(self, checkpoint: Path, parent: Path) -> None:
         conversion = convert(checkpoint, parent / "model", HEADS, dry_run=True)
@@ -390,7 +408,7 @@ class TestFailure:
         def fail(*arguments: object) -> None:
             raise OutputCheckError("on purpose")
 
-        monkeypatch.setattr(safetensors_writer, step, fail)
+        replace_step(monkeypatch, step, fail)
         with pytest.raises(OutputCheckError, match="on purpose"):
             convert(checkpoint, parent / "model", HEADS, force=True)
         assert listing(parent) == before
@@ -413,7 +431,7 @@ class TestFailure:
             os.truncate(path, 5000)
             original(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(safetensors_writer, "write", cut)
+        replace_step(monkeypatch, "write", cut)
         with pytest.raises(TruncatedFileError, match="cut short at byte"):
             convert(path, parent / "model", HEADS)
         assert listing(parent) == {}
@@ -428,7 +446,7 @@ class TestFailure:
             (parent / "model" / "note.txt").write_text("mine")
             original(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(safetensors_writer, "check", take)
+        replace_step(monkeypatch, "check", take)
         with pytest.raises(DestinationError, match="not empty"):
             convert(checkpoint, parent / "model", HEADS)
         assert listing(parent) == {"model": None, "model/note.txt": b"mine"}
@@ -496,13 +514,14 @@ class TestLitter:
 
 STOP = """
 import sys, time
-from bort_convert.conversion import safetensors_writer
-from bort_convert.conversion.convert import convert
+from bort_convert.conversion import convert as convert_module
+from bort_convert.conversion.convert import FORMATS, convert
 from bort_convert.conversion.ledger import Declaration
 def stop(*arguments):
     print("stopped", flush=True)
     time.sleep(600)
-safetensors_writer.check = stop
+name, write, check = FORMATS["safetensors"]
+FORMATS["safetensors"] = name, write, stop
 convert(sys.argv[1], sys.argv[2], Declaration(num_heads=4))
 """
 

@@ -132,18 +132,36 @@ class TestAccounts:
 
 class TestProblems:
     @pytest.mark.parametrize(
-        "name", [name for name in bort_shapes() if not name.endswith(("position_weight", "0.ffn.ffn_1.weight"))]
+        "name",
+        [
+            name
+            for name in bort_shapes()
+            if not name.endswith(("position_weight", "0.ffn.ffn_1.weight", "word_embed.0.weight"))
+        ],
     )
     def test_any_missing_tensor(self, ledger_of: Callable[..., Ledger], name: str) -> None:
         arrays = bort_arrays()
         del arrays[name]
         with pytest.raises(TensorMismatchError, match="not a Bort checkpoint") as caught:
             ledger_of(arrays)
-        if name != "word_embed.0.weight":
-            (problem,) = caught.value.problems
-            assert (problem.kind, problem.name) == ("missing", name)
-            assert problem.detail == f"expected shape {bort_shapes()[name]}"
-            assert f"1 missing of 41 tensors; first missing: {name}" in str(caught.value)
+        (problem,) = caught.value.problems
+        assert (problem.kind, problem.name) == ("missing", name)
+        assert problem.detail == f"expected shape {bort_shapes()[name]}"
+        assert f"1 missing of 41 tensors; first missing: {name}" in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["encoder.position_weight", "encoder.transformer_cells.0.ffn.ffn_1.weight"])
+    def test_a_missing_tensor_that_tells_a_size(self, ledger_of: Callable[..., Ledger], name: str) -> None:
+        arrays = bort_arrays()
+        del arrays[name]
+        with pytest.raises(TensorMismatchError, match=f"not a Bort checkpoint: it has no {name}"):
+            ledger_of(arrays)
+
+    def test_no_word_embedding_at_all(self, ledger_of: Callable[..., Ledger]) -> None:
+        """Without its second copy in the decoder, that is: a deduplicated file has that one alone."""
+        arrays = bort_arrays(head="encoder")
+        del arrays["word_embed.0.weight"]
+        with pytest.raises(TensorMismatchError, match=r"not a Bort checkpoint: it has no word_embed\.0\.weight"):
+            ledger_of(arrays)
 
     @pytest.mark.parametrize("name", list(bort_shapes()))
     def test_any_wrong_shape(self, ledger_of: Callable[..., Ledger], name: str) -> None:
@@ -223,7 +241,10 @@ class TestProblems:
             build_ledger(params, HEADS)
 
     def test_more_than_the_file_holds(self, ledger_of: Callable[..., Ledger]) -> None:
-        with pytest.raises(TensorMismatchError, match="--head mlm asks for more than the file holds"):
+        with pytest.raises(
+            TensorMismatchError,
+            match="--head mlm asks for what the file does not hold, which is a Bort of head encoder",
+        ):
             ledger_of(bort_arrays(head="encoder"), Declaration(num_heads=4, head="mlm"))
 
     @pytest.mark.parametrize(

@@ -60,6 +60,31 @@ def _tensors(change: Callable[[Tensors], None]) -> Callable[[Path], None]:
     return apply
 
 
+def _exchange_labels(label_of: dict[str, str]) -> dict[str, str]:
+    """The names of the first two classes, the other way round."""
+    return label_of | {"0": label_of["1"], "1": label_of["0"]}
+
+
+def _exchange_indices(index_of: dict[str, int]) -> dict[str, int]:
+    first, second, *_ = index_of
+    return index_of | {first: index_of[second], second: index_of[first]}
+
+
+def _without_last(label_of: dict[str, str]) -> dict[str, str]:
+    return dict(list(label_of.items())[:-1])
+
+
+def _without_pooler(tensors: Tensors) -> None:
+    for kind in ("weight", "bias"):
+        del tensors[f"bert.pooler.dense.{kind}"]
+
+
+def _pooler_and_classifier(tensors: Tensors) -> None:
+    for kind in ("weight", "bias"):
+        first, second = f"bert.pooler.dense.{kind}", f"classifier.{kind}"
+        tensors[first], tensors[second] = tensors[second], tensors[first]
+
+
 def _missing(tensors: Tensors) -> None:
     del tensors[key(tensors, "encoder.layer.0.attention.self.key.bias")]
 
@@ -106,6 +131,8 @@ def _flipped(model_dir: Path) -> None:
         file.write(bytes([last ^ 1]))
 
 
+_CLASSIFIER_ONLY = ("classifier",)
+
 FILE_FAULTS: Mapping[str, Fault[Path]] = {
     "config: eps 1e-12": Fault(_config(layer_norm_eps=1e-12)),
     "config: tanh GELU": Fault(_config(hidden_act="gelu_new")),
@@ -129,6 +156,14 @@ FILE_FAULTS: Mapping[str, Fault[Path]] = {
     "a tensor in another shape": Fault(_tensors(_reshaped)),
     "a tensor in another dtype": Fault(_tensors(_retyped)),
     "a tied tensor written, and other": Fault(_tensors(_written_although_tied), ("mlm",)),
+    "the pooler missing": Fault(_tensors(_without_pooler), _CLASSIFIER_ONLY),
+    "pooler and classifier exchanged": Fault(_tensors(_pooler_and_classifier), _CLASSIFIER_ONLY),
+    "config: labels exchanged": Fault(_config(id2label=_exchange_labels), _CLASSIFIER_ONLY),
+    "config: indices of labels exchanged": Fault(_config(label2id=_exchange_indices), _CLASSIFIER_ONLY),
+    "config: one label less": Fault(_config(id2label=_without_last), _CLASSIFIER_ONLY),
+    "config: no labels": Fault(_without_field("id2label"), _CLASSIFIER_ONLY),
+    "config: a regression": Fault(_config(problem_type="regression"), _CLASSIFIER_ONLY),
+    "config: no problem type": Fault(_without_field("problem_type"), _CLASSIFIER_ONLY),
     "the file one byte short": Fault(_truncated),
     "the last bit flipped": Fault(_flipped),
 }

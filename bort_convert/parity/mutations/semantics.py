@@ -102,6 +102,13 @@ def _pass_through(site: Callable[[Model], Any]) -> Callable[[Model], None]:
     return apply
 
 
+def _replace_forward(site: Callable[[Model], Any], forward: Callable[..., Any]) -> Callable[[Model], None]:
+    def apply(model: Model) -> None:
+        site(model).forward = forward
+
+    return apply
+
+
 def _without_residual(model: Model) -> None:
     output = _layers(model)[0].output
     output.forward = lambda states, inputs: output.LayerNorm(output.dense(states))
@@ -127,11 +134,37 @@ def _second_segment(model: Model) -> None:
     table.weight = torch.nn.Parameter(torch.linspace(0, 1e-6, table.weight.shape[1], dtype=table.weight.dtype)[None])
 
 
+def _pool_last_row(model: Model) -> None:
+    pooler = model.base_model.pooler
+    forward = pooler.forward
+    pooler.forward = lambda states: forward(states.flip(1))
+
+
+def _activation_of_pooler(module: Callable[[], Any]) -> Callable[[Model], None]:
+    def apply(model: Model) -> None:
+        model.base_model.pooler.activation = module()
+
+    return apply
+
+
+def _identity() -> Any:
+    import torch
+
+    return torch.nn.Identity()
+
+
+def _relu() -> Any:
+    import torch
+
+    return torch.nn.ReLU()
+
+
 def _dropout(model: Model) -> None:
     model.train()
 
 
 _MLM_ONLY = ("mlm",)
+_CLASSIFIER_ONLY = ("classifier",)
 
 SEMANTIC_FAULTS: Mapping[str, Fault[Model]] = {
     "eps 1e-12 in the embeddings": Fault(_eps(lambda model: [model.base_model.embeddings.LayerNorm], 1e-12)),
@@ -161,4 +194,10 @@ SEMANTIC_FAULTS: Mapping[str, Fault[Model]] = {
     "MLM LayerNorm left out": Fault(_pass_through(lambda model: model.cls.predictions.transform.LayerNorm), _MLM_ONLY),
     "MLM decoder untied": Fault(_untied, _MLM_ONLY),
     "dropout left on": Fault(_dropout),
+    "pooler on the last row": Fault(_pool_last_row, _CLASSIFIER_ONLY),
+    "tanh left out of the pooler": Fault(_activation_of_pooler(_identity), _CLASSIFIER_ONLY),
+    "ReLU in the pooler": Fault(_activation_of_pooler(_relu), _CLASSIFIER_ONLY),
+    "pooler left out": Fault(
+        _replace_forward(lambda model: model.base_model.pooler, lambda states: states[:, 0]), _CLASSIFIER_ONLY
+    ),
 }

@@ -18,6 +18,7 @@ _ATTENTION = f"{_FIRST}attention.self."
 _MIDDLE = f"{_FIRST}attention.output."
 _EMBEDDINGS = "embeddings."
 _MLM = "cls.predictions."
+_POOLER = "pooler.dense."
 
 
 def key(tensors: Tensors, name: str) -> str:
@@ -111,6 +112,11 @@ def _exchange(array: "np.ndarray", axis: int) -> "np.ndarray":
     return array.take(order, axis)
 
 
+def _exchange_classes(tensors: Tensors) -> None:
+    for name in ("classifier.weight", "classifier.bias"):
+        _map(name, partial(_exchange, axis=0))(tensors)
+
+
 def _random(array: "np.ndarray") -> "np.ndarray":
     import numpy as np
 
@@ -129,6 +135,7 @@ def _drop_decoder_norm(tensors: Tensors) -> None:
 
 _ZERO: Callable[["np.ndarray"], "np.ndarray"] = lambda array: array * 0  # noqa: E731
 _MLM_ONLY = ("mlm",)
+_CLASSIFIER_ONLY = ("classifier",)
 
 WEIGHT_FAULTS: Mapping[str, Fault[Tensors]] = {
     "query and key weights exchanged": Fault(_swap(f"{_ATTENTION}query.weight", f"{_ATTENTION}key.weight")),
@@ -176,4 +183,16 @@ WEIGHT_FAULTS: Mapping[str, Fault[Tensors]] = {
     "MLM bias zeroed": Fault(_map(f"{_MLM}bias", _ZERO), _MLM_ONLY),
     "MLM transform transposed": Fault(_map(f"{_MLM}transform.dense.weight", lambda array: array.T), _MLM_ONLY),
     "MLM LayerNorm dropped": Fault(_drop_decoder_norm, _MLM_ONLY),
+    "pooler random": Fault(_map(f"{_POOLER}weight", _random), _CLASSIFIER_ONLY),
+    "pooler transposed": Fault(_map(f"{_POOLER}weight", lambda array: array.T), _CLASSIFIER_ONLY),
+    "pooler bias zeroed": Fault(_map(f"{_POOLER}bias", _ZERO), _CLASSIFIER_ONLY),
+    "pooler and proj of the last layer exchanged": Fault(
+        _swap(f"{_POOLER}weight", f"{_SECOND}attention.output.dense.weight"), _CLASSIFIER_ONLY
+    ),
+    "classifier random": Fault(_map("classifier.weight", _random), _CLASSIFIER_ONLY),
+    "classifier bias zeroed": Fault(_map("classifier.bias", _ZERO), _CLASSIFIER_ONLY),
+    "classes exchanged": Fault(_exchange_classes, _CLASSIFIER_ONLY),
+    "one classifier weight off by 0.001": Fault(
+        _assign("classifier.weight", (1, 2), lambda value: value + 1e-3), _CLASSIFIER_ONLY
+    ),
 }
