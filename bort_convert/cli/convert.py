@@ -58,7 +58,7 @@ def command(
     \b
     Example:
       convert-bort convert bort.params bort/
-      convert-bort convert bort.params bort/ --vocab bort.vocab --bpe-ranks ranks.json
+      convert-bort convert bort.params bort/ --vocab v.vocab --bpe-ranks r.json
     """
     sources = TokenizerSources(vocab, bpe_ranks, tokenizer)
     with _progress_bar() as progress:

@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from bort_convert.errors import UnknownFormatError
-from bort_convert.params import npy
 from bort_convert.params.array import StoredArray, load
 from bort_convert.params.cursor import Cursor
 from bort_convert.params.deflate import Deflated
 from bort_convert.params.limits import MAX_DIMENSIONS, check_expansion, check_name
+from bort_convert.params.npy import MAGIC, MAX_HEADER_BYTES, parse_header
 from bort_convert.params.reading import read_exactly
 from bort_convert.params.sparse import PARTS, sparse_array
 from bort_convert.params.zip_directory import Member, parse_directory
@@ -71,7 +71,7 @@ def _group(cursor: Cursor, members: Mapping[str, Member]) -> dict[str, dict[str,
 
 
 def _parse_dense(cursor: Cursor, name: str, member: Member) -> StoredArray:
-    header = npy.parse_header(cursor, repr(name), _head(cursor, member), member.offset)
+    header = parse_header(cursor, repr(name), _head(cursor, member), member.offset)
     if header.nbytes != member.size:
         raise cursor.corrupt(
             f"{name!r}, {header.dtype.name} {header.shape}, needs {header.nbytes} bytes, its member has {member.size}",
@@ -103,7 +103,7 @@ def _parse_format(cursor: Cursor, name: str, member: Member) -> str:
     """The storage type, which follows a header that is skipped unread."""
     content = _head(cursor, member)
     text = content[10 + int.from_bytes(content[8:10], "little") :].decode("latin-1")
-    if not content.startswith(npy.MAGIC + b"\x01\x00") or text not in PARTS or len(content) != member.size:
+    if not content.startswith(MAGIC + b"\x01\x00") or text not in PARTS or len(content) != member.size:
         raise cursor.corrupt(f"{name!r} is of the format {text[:40]!r}, not {' or '.join(PARTS)}", member.offset)
     return text
 
@@ -111,13 +111,13 @@ def _parse_format(cursor: Cursor, name: str, member: Member) -> str:
 def _head(cursor: Cursor, member: Member) -> bytes:
     """The first bytes of a member, as many as a header may have."""
     if not member.deflated:
-        return read_exactly(cursor.path, cursor.descriptor, member.offset, min(member.size, npy.MAX_HEADER_BYTES))
+        return read_exactly(cursor.path, cursor.descriptor, member.offset, min(member.size, MAX_HEADER_BYTES))
     head = b""
     for piece in _deflated(member, 0).inflate(cursor.path, cursor.descriptor, member.offset):
         head += piece
-        if len(head) >= npy.MAX_HEADER_BYTES:
+        if len(head) >= MAX_HEADER_BYTES:
             break
-    return head[: npy.MAX_HEADER_BYTES]
+    return head[:MAX_HEADER_BYTES]
 
 
 def _deflated(member: Member, header: int) -> Deflated:

@@ -77,7 +77,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "safetensors": (_safetensors, "but a safetensors file; give the .params file"),
     "torch": (_torch, "but a PyTorch checkpoint (torch.save); give"),
-    "zip": (_npz, "but a zip archive of NumPy arrays"),
+    "zip": (_npz, "not a Bort checkpoint: it has no word_embed"),
     "pickle": (lambda path: path.write_bytes(pickle.dumps({})), "but a Python pickle"),
     "text": (lambda path: path.write_text("hello, world"), "an unknown format (first bytes 68 65 6c 6c"),
     "trailing bytes": (lambda path: path.write_bytes(GOLDEN.read_bytes() + b"\0"), "1 bytes follow the last name"),

@@ -205,6 +205,7 @@ class TestRecord:
         }  # fmt: skip
         assert record.pop("record_version") == 1
         assert record.pop("warnings") == []
+        assert record.pop("tokenizer") is None
         assert record.pop("declared") == {
             "architecture": None, "num_heads": 4, "head": "mlm", "task": None, "labels": None, "dtype": None,
         }  # fmt: skip

@@ -78,33 +78,16 @@ def _old_torch(path: Path) -> None:
     torch.save({"a": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
 
 
-def _npz(path: Path) -> None:
-    with path.open("wb") as file:
-        np.savez(file, a=np.ones(2))
-
-
-def _npy(path: Path) -> None:
-    with path.open("wb") as file:
-        np.save(file, np.ones(2))
-
-
 def _zip(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "text")
-
-
-def _empty_zip(path: Path) -> None:
-    zipfile.ZipFile(path, "w").close()
 
 
 OTHERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "safetensors": (_safetensors, "a safetensors file"),
     "torch": (_torch, "a PyTorch checkpoint (torch.save)"),
     "old torch": (_old_torch, "a Python pickle"),
-    "npz": (_npz, "a zip archive of NumPy arrays"),
-    "npy": (_npy, "a single NumPy array (.npy)"),
     "zip": (_zip, "a zip archive;"),
-    "empty zip": (_empty_zip, "an empty zip archive"),
     "pickle 2": (lambda path: path.write_bytes(pickle.dumps({"a": 1}, protocol=2)), "a Python pickle"),
     "pickle 5": (lambda path: path.write_bytes(pickle.dumps({"a": 1}, protocol=5)), "a Python pickle"),
     "gzip": (lambda path: path.write_bytes(gzip.compress(b"text")), "a gzip archive; unpack it first"),

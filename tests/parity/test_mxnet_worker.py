@@ -18,6 +18,7 @@ from bort_convert.parity.inputs import make_batch, make_batches
 from bort_convert.parity.mxnet_runner import MXNetOutputs
 from bort_convert.parity.verify import verify
 from tests.parity.support import HEADS, TINY, Specimen
+from tests.support import Sizes, bort_arrays, write_list
 
 BATCHES = make_batches(TINY, (1, 5), 0)
 
@@ -77,8 +78,8 @@ def test_a_run_that_is_left_is_ended(mlm: Specimen, ledger: Ledger) -> None:
 
 
 def test_what_mxnet_says_reaches_the_user(mlm: Specimen, ledger: Ledger, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.params"
-    broken.write_bytes(mlm.checkpoint.read_bytes()[:-100])
+    other = Sizes(num_layers=1, units=8, hidden_size=4, num_heads=HEADS)
+    broken = write_list(tmp_path / "broken.params", bort_arrays(other))
     with pytest.raises(FrameworkError, match="MXNet failed under") as caught:
         outputs(broken, ledger)
     assert "\n" not in str(caught.value)
