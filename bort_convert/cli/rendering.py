@@ -30,7 +30,7 @@ def conversion_summary(conversion: Conversion, shown_dir: Path) -> str:
     if ledger.outputs:
         lines.append(f"  outputs       {outputs_summary(ledger.outputs)}")
     if conversion.sha256 is not None:
-        lines.append(f"  source SHA-256  {conversion.sha256}")
+        lines.append(f"  SHA-256       {conversion.sha256}")
     lines += [f"  note          {note}" for note in conversion.tokenizer.notes]
     if ledger.head.name == "mlm" and not ledger.tied:
         lines.append("  note          the decoder's weight differs from the word embedding; both are kept, untied")
