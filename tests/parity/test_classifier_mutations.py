@@ -39,7 +39,7 @@ def findings(proven: tuple[Path, Path, Path]) -> dict[str, Finding]:
             # Those that concern every head are measured elsewhere.
             for family in (WEIGHT_FAULTS, SEMANTIC_FAULTS, FILE_FAULTS):
                 for name in [name for name in family if name not in OF_CLASSIFIERS]:
-                    patch.delitem(family, name)  # type: ignore[arg-type]
+                    patch.delitem(family, name)
             for finding in measure(*proven, "classifier"):
                 yield finding.fault, finding
 
