@@ -41,7 +41,7 @@ HEADS = Declaration(num_heads=TINY.num_heads)
 
 
 def exact_rounding(value: Fraction, negative: bool, dtype: str) -> int:
-    """The bits of the nearest number of ``dtype``, of an even significand at a tie; infinity from half a unit past the largest."""
+    """The bits of the nearest number of ``dtype``, the even one at a tie; infinity from half a unit past the largest."""
     precision, least, greatest = FORMATS[dtype]
     magnitude = abs(value)
     sign = int(negative) << (WIDTHS[dtype] - 1)
