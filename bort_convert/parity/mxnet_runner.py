@@ -112,6 +112,7 @@ def run(
             "num_outputs": len(ledger.outputs.labels) if ledger.outputs else 0,
             "classifier_dropout": "classifier.3.weight" in ledger.head.table,
             "ignore_extra": Operation.UNUSED in ledger.counts(),
+            "within_classifier": ledger.head.name == "encoder" and bool(ledger.head.source_prefix),
             "inputs": str(folder / "inputs.npz"),
             "outputs": {dtype: str(path) for dtype, path in paths.items()},
         }

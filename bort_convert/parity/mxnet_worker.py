@@ -8,7 +8,8 @@ environment can be asked. It takes one argument, the path of a job in JSON, and 
      "architecture": {num_layers, num_heads, units, hidden_size, max_length, vocab_size}, "head": name,
      "num_outputs": int and "classifier_dropout": bool where the head is a classifier}
     {"command": "run", "checkpoint": path to read, "architecture": ..., "head": name,
-     "inputs": path of an .npz, "outputs": {dtype: path of an .npz to write}, "ignore_extra": bool}
+     "inputs": path of an .npz, "outputs": {dtype: path of an .npz to write}, "ignore_extra": bool,
+     "within_classifier": bool, whether the head is a bare encoder and the checkpoint a classifier that has it inside}
     {"command": "tokenize", "vocab": path of GluonNLP's vocabulary, "bpe_ranks": path of its BPE ranks,
      "texts": path of a JSON list of lists of one or two texts, "ids": path of a JSON object to write}
 
@@ -175,7 +176,7 @@ def load(job, dtype):
     if not flat:
         options = {"ctx": mx.cpu(), "cast_dtype": True, "ignore_extra": job["ignore_extra"]}
         with numpy_shape(job["checkpoint"]):
-            model.load_parameters(job["checkpoint"], **options)
+            within(model, job).load_parameters(job["checkpoint"], **options)
         return model
     parameters.initialize(mx.init.Zero())
     for name, parameter in parameters.items():
@@ -185,6 +186,15 @@ def load(job, dtype):
     if arrays and not job["ignore_extra"]:
         raise ValueError("parameters that the model lacks: " + ", ".join(sorted(arrays)))
     return model
+
+
+def within(model, job):
+    """The block whose names the checkpoint has: the model, or a classifier's that holds it."""
+    if not job["within_classifier"]:
+        return model
+    classifier = mx.gluon.Block()
+    classifier.bort = model
+    return classifier
 
 
 def read_arrays(path):

@@ -1,6 +1,7 @@
 """Spellings of names: every writer's are read, of every prefix, and two writers' in one file are refused."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 
@@ -259,6 +260,11 @@ class TestMixed:
     def test_one_name_behind_arg(self, name: str) -> None:
         with pytest.raises(MixedNamesError, match="names of two writers in one file"):
             read_spelling([f"arg:{other}" if other == name else other for other in STRUCTURAL])
+
+    @pytest.mark.parametrize("name", STRUCTURAL)
+    def test_one_name_not_behind_arg(self, name: str) -> None:
+        with pytest.raises(MixedNamesError, match=rf"arg:\S+ and {re.escape(name)}\)"):
+            read_spelling([other if other == name else f"arg:{other}" for other in STRUCTURAL])
 
     @pytest.mark.parametrize("index", range(len(FLAT_0_8)))
     def test_one_flat_name_among_structural_ones(self, index: int) -> None:

@@ -187,7 +187,7 @@ class TestWithoutARecord:
         exported = export(tmp_path / "model", tmp_path / "back.params")
         assert not exported.identical
         assert exported.notes == (WITHOUT_RECORD,)
-        written = DATA / f"{name.split('.', maxsplit=1)[0]}.params"
+        written = DATA / f"{name.partition('.')[0]}.params"
         assert (tmp_path / "back.params").read_bytes() == written.read_bytes()
 
     @pytest.mark.parametrize(
