@@ -60,8 +60,10 @@ def _first_failure(verification: Verification) -> str:
 
 
 def _print_checks(console: Console, verification: Verification) -> None:
-    for kind, noun in (("tensor", "tensors"), ("config", "config fields"), ("loading", "loading checks")):
+    for kind, noun in _CHECKS.items():
         checks = [check for check in verification.checks if check.kind == kind]
+        if kind == "published" and not checks:
+            continue
         failed = [check for check in checks if not check.passed]
         state = f"[red]{len(failed)} wrong[/]" if failed else "[green]ok[/]"
         console.print(f"  {len(checks):>4} {noun:<15} {state}")
@@ -108,6 +110,12 @@ def _versions(versions: Mapping[str, str]) -> str:
 
 
 _SHOWN_FAILURES = 5
+_CHECKS = {
+    "tensor": "tensors",
+    "config": "config fields",
+    "loading": "loading checks",
+    "published": "published value",
+}
 _PURPOSE = {
     "float64": "the judge of mapping and semantics",
     "float32": "as models run; right: each framework's distance from its float64",

@@ -34,6 +34,7 @@ from bort_convert.parity.verify import DTYPES, verify
 @click.option("--reference", metavar="FILE", help="Compare with a recorded run instead of running MXNet.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Allow this much at every stage, instead of the budgets.")
 @options.MXNET_PYTHON
+@click.option("--published-values", is_flag=True, help="Hold the released model against a value that others published.")
 @click.option("--json", "json_file", type=click.Path(), help="Write the report as JSON.")
 @click.option("--junit", "junit_file", type=click.Path(), help="Write the report as JUnit XML.")
 @click.option("--html", "html_file", type=click.Path(), help="Write the report as one page of HTML.")
@@ -47,6 +48,7 @@ def command(
     reference: str | None,
     atol: float | None,
     mxnet_python: str | None,
+    published_values: bool,
     json_file: str | None,
     junit_file: str | None,
     html_file: str | None,
@@ -68,6 +70,7 @@ def command(
             reference=reference,
             atol=atol,
             mxnet_python=mxnet_python,
+            published_values=published_values,
             progress=progress,
         )
     line = shlex.join(["convert-bort", *sys.argv[1:]])

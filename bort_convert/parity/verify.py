@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bort_convert.conversion.contents import text_file_digests
 from bort_convert.conversion.convert import convert
 from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Ledger, Operation
 from bort_convert.conversion.model_file import model_file_path
@@ -17,7 +18,7 @@ from bort_convert.conversion.ties import build_compared_ledger
 from bort_convert.errors import DestinationError, InvalidOptionError, ModelFolderError, RecordedReferenceError
 from bort_convert.params import open_params
 from bort_convert.params.file import read_chunks, sha256
-from bort_convert.parity import mxnet_runner, pytorch_runner
+from bort_convert.parity import mxnet_runner, published, pytorch_runner
 from bort_convert.parity.files import Check, check_files
 from bort_convert.parity.generations import semantic_warnings
 from bort_convert.parity.inputs import DEFAULT_INPUTS, Batch, Inputs, make_batches, text_batch
@@ -39,6 +40,7 @@ def verify(
     reference: str | os.PathLike[str] | None = None,
     atol: float | None = None,
     mxnet_python: str | None = None,
+    published_values: bool = False,
     progress: Callable[[str], None] = lambda step: None,
     patch: Callable[[Any], None] = lambda model: None,
 ) -> Verification:
@@ -46,7 +48,8 @@ def verify(
 
     What ``declared`` leaves open is taken from the folder's record of its conversion, never from its config. ``reference`` is a
     recorded run to compare with instead of running MXNet, with its own inputs; ``atol`` overrides every tolerance;
-    ``mxnet_python`` is the interpreter that MXNet runs under; ``progress`` is told each step; ``patch`` is applied to the loaded
+    ``mxnet_python`` is the interpreter that MXNet runs under; ``published_values`` holds the released model against a value that
+    others published, and raises InvalidOptionError for any other architecture; ``progress`` is told each step; ``patch`` is applied to the loaded
     PyTorch model, which serves to measure what a verification can see. Raises a BortConvertError where nothing could be verified.
     """
     checkpoint, model_dir = Path(checkpoint), Path(model_dir)
@@ -55,6 +58,8 @@ def verify(
         mxnet_runner.interpreter(mxnet_python)
     progress("Bytes")
     files = _prove_files(checkpoint, model_dir, declared)
+    if published_values:
+        published.require_released(files.ledger.architecture)
     with _expectation(files, checkpoint, model_dir, dtypes, inputs, reference, mxnet_python) as (batches, wait):
         progress("Loading with Transformers")
         loading, model = _load(model_dir, files.ledger)
@@ -70,6 +75,8 @@ def verify(
             model = _at_source_precision(files, declared)
         patch(model)
         actual = pytorch_runner.run(model, batches, dtypes, progress=progress)
+        if published_values:
+            checks += (published.check_published_values(model),)
         progress("MXNet")
         expected = wait()
     progress("Comparing")
@@ -141,6 +148,7 @@ def _prove_files(checkpoint: Path, model_dir: Path, declared: Declaration) -> Ve
             export_rounding=(),
             versions={},
             warnings=(),
+            text_files_sha256=text_file_digests(model_dir),
         )
 
 
