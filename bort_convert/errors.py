@@ -98,3 +98,15 @@ class FrameworkError(BortConvertError):
 
 class InvalidOptionError(BortConvertError):
     """An option whose value cannot be honoured."""
+
+
+class UnverifiedError(BortConvertError):
+    """A model folder without a passing verification of these very bytes."""
+
+
+class CardError(BortConvertError):
+    """A model card whose metadata would not say what was meant."""
+
+
+class HubError(BortConvertError):
+    """The Hub refused or could not be reached; the message says what was done before and what was not."""

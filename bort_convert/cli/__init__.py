@@ -16,6 +16,8 @@ COMMANDS = {
     "verify": "proves that a model folder computes what its checkpoint does",
     "export": "writes a model folder back to an MXNet parameter file",
     "record": "keeps MXNet's outputs, to verify where MXNet cannot be installed",
+    "publish": "puts a verified model folder on the Hugging Face Hub",
+    "doctor": "says what of this machine's set-up works, and how to mend the rest",
     "sample": "writes a random Bort checkpoint with real GluonNLP",
 }
 

@@ -2,8 +2,6 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -11,6 +9,7 @@ from typing import TextIO
 import click
 
 from bort_convert.cli import options, verdict
+from bort_convert.cli.progress import steps
 from bort_convert.conversion.ledger import Declaration
 from bort_convert.parity.html import report_html
 from bort_convert.parity.inputs import Inputs
@@ -60,7 +59,7 @@ def command(
     Example:
       convert-bort verify bort.params bort/
     """
-    with _steps() as progress:
+    with steps() as progress:
         verification = verify(
             checkpoint,
             model_dir,
@@ -79,15 +78,3 @@ def command(
             write_report(Path(path), render(verification))
     verdict.print_verification(verification, command=line)
     sys.exit(0 if verification.passed else 1)
-
-
-@contextmanager
-def _steps() -> Iterator[Callable[[str], None]]:
-    """The step at work, on standard error where that is a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield lambda step: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("Starting") as status:
-        yield status.update

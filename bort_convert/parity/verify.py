@@ -49,8 +49,8 @@ def verify(
     What ``declared`` leaves open is taken from the folder's record of its conversion, never from its config. ``reference`` is a
     recorded run to compare with instead of running MXNet, with its own inputs; ``atol`` overrides every tolerance;
     ``mxnet_python`` is the interpreter that MXNet runs under; ``published_values`` holds the released model against a value that
-    others published, and raises InvalidOptionError for any other architecture; ``progress`` is told each step; ``patch`` is applied to the loaded
-    PyTorch model, which serves to measure what a verification can see. Raises a BortConvertError where nothing could be verified.
+    others published; ``progress`` is told each step; ``patch`` is applied to the loaded PyTorch model, which serves to measure
+    what a verification can see. Raises a BortConvertError where nothing could be verified.
     """
     checkpoint, model_dir = Path(checkpoint), Path(model_dir)
     pytorch_runner.require()
