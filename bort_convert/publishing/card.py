@@ -43,7 +43,7 @@ def model_card(
     metadata = _metadata(folder, base_model)
     header = ModelCardData(**metadata).to_yaml(line_break="\n")
     text = f"---\n{header}\n---\n{_body(folder, repo_id, report, revision)}"
-    found = ModelCard(text).data.to_dict()
+    found = ModelCard(text).data.to_dict()  # type: ignore[no-untyped-call]
     if found != metadata:
         raise CardError(f"the card's metadata read back as {found}, meant was {metadata}; report this as a fault")
     return text
@@ -175,8 +175,8 @@ def _inexact(folder: ModelFolder, report: Mapping[str, Any] | None) -> Iterator[
         if residual and residual["largest"] is not None:
             line += (
                 f" They differ from MXNet's by at most {residual['largest']:.1e} (mean {residual['mean']:.1e}, float64); the "
-                f"best token is the same at {residual['same_top1']:.1%} of {residual['positions']} positions. With the head's own eps "
-                "they agree as the table says."
+                f"best token is the same at {residual['same_top1']:.1%} of {residual['positions']} positions. With the head's "
+                "own eps they agree as the table says."
             )
         yield line
     for rounding in sorted(report["export_rounding"] if report else (), key=lambda each: -each["largest"])[:1]:

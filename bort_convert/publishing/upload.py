@@ -131,7 +131,7 @@ def _quiet() -> Iterator[list[str]]:
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
 
     verbosity, bars = logging.get_verbosity(), not are_progress_bars_disabled()
-    logging.set_verbosity_error()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     disable_progress_bars()
     texts: list[str] = []
     try:
