@@ -90,6 +90,9 @@ def check_report(report: Mapping[str, Any], path: Path, folder: ModelFolder) -> 
             raise UnverifiedError(f"{path}: the verification did not pass; {_VERIFY}")
         verified = {**report["text_files_sha256"], folder.model_file: report["model_sha256"]}
         checkpoint_sha256 = report["checkpoint_sha256"]
+        for stage in report["stages"]:  # what the card shows
+            _ = stage["dtype"], stage["stage"], *(float(stage[name]) for name in ("largest", "mean", "atol"))
+        _ = report["versions"], report["warnings"], report["known_residual"], report["export_rounding"]
     except (KeyError, TypeError) as error:
         raise UnverifiedError(f"{path}: not a whole report ({error!r}); {_VERIFY}") from error
     if checkpoint_sha256 != folder.checkpoint_sha256:

@@ -63,6 +63,12 @@ class Hub:
         self.faults: list[Fault] = []
         self.tamper: Callable[[str, bytes], bytes] = lambda path, content: content
         """What the Hub makes of a file when it is committed."""
+        self.tamper_download: Callable[[str, bytes], bytes] = lambda path, content: content
+        """What it gives out instead of the file that it says it has."""
+        self.lose = ""
+        """A file that it leaves out of a commit."""
+        self.warnings: list[str] = []
+        """What it warns of in a card's metadata."""
         self.url = ""
 
     def fail(self, method: str, path: str, status: int, times: int = 1) -> None:
@@ -180,8 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def validate(self, body: bytes) -> None:
         content = json.loads(body)["content"]
-        warnings = [] if content.startswith("---\n") else [{"message": "empty or missing yaml metadata"}]
-        self._json({"errors": [], "warnings": warnings})
+        warnings = self.hub.warnings + ([] if content.startswith("---\n") else ["empty or missing yaml metadata"])
+        self._json({"errors": [], "warnings": [{"message": warning} for warning in warnings]})
 
     def info(self, body: bytes, repo_id: str, revision: str = "main") -> None:
         if tree := self._tree(repo_id, revision):
@@ -232,6 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
                 files[value["path"]] = self.hub.tamper(value["path"], self.hub.objects[value["oid"]])
             elif item["key"] == "deletedFile":
                 del files[value["path"]]
+        files.pop(self.hub.lose, None)
         oid = self.hub.repositories[repo_id].commit(revision, files, message)
         self._json({"commitUrl": f"{self.hub.url}/{repo_id}/commit/{oid}", "commitOid": oid, "success": True})
 
@@ -254,6 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             content = tree[1][path]
             etag = hashlib.sha256(content).hexdigest() if _is_large(path) else _blob_id(content)
+            content = self.hub.tamper_download(path, content)
             self._send(content, 200, {"ETag": f'"{etag}"', "X-Repo-Commit": tree[0], "Accept-Ranges": "bytes"})
 
 
