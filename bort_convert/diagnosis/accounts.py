@@ -26,7 +26,7 @@ def check_cache(files: dict[str, str] = CACHED_FILES) -> Iterator[Finding]:
             yield Finding(subject, TOKENIZER, f"not in {folder}", _WITHOUT)
             continue
         except OSError as error:
-            yield Finding(subject, TOKENIZER, f"{path}: cannot be read: {error.strerror}", f"chmod u+r {path}")
+            yield Finding(subject, TOKENIZER, f"{path}: cannot be read: {error.strerror}", f"ls -l {path}")
             continue
         if found == sha1:
             yield Finding(subject, TOKENIZER, f"{path}, SHA-1 as it must be")

@@ -228,8 +228,8 @@ def _bullets(lines: Iterator[str] | list[str]) -> str:
 
 def _code(text: str) -> str:
     """A label as code in a cell of a table."""
-    fence = "``" if "`" in text else "`"
-    return fence + text.replace("|", "\\|").replace("\n", " ") + fence
+    before, after = ("`` ", " ``") if "`" in text else ("`", "`")
+    return before + text.replace("|", "\\|").replace("\n", " ") + after
 
 
 _NO_PARITY = "Nothing was compared."

@@ -1,6 +1,7 @@
 """The digest of all tensors: the same for the same tensors, another for any other."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from safetensors.numpy import save_file
 from bort_convert.errors import ModelFolderError
 from bort_convert.publishing.digest import tensor_digest
 
-TENSORS = {
+TENSORS: dict[str, np.ndarray] = {
     "b.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
     "a.bias": np.arange(3, dtype=np.float16),
     "empty": np.zeros((0, 4), np.float32),
@@ -46,8 +47,6 @@ def test_does_not_depend_on_the_order_or_the_metadata(
         dtype = {"float32": "F32", "float16": "F16"}[TENSORS[name].dtype.name]
         header[name] = {"dtype": dtype, "shape": TENSORS[name].shape, "data_offsets": [len(data), len(data) + len(raw)]}
         data += raw
-    import json
-
     text = json.dumps({"__metadata__": {"order": ",".join(order)}, **header}).encode()
     (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data)
     assert tensor_digest(folder) == digest_of(TENSORS, folder / "other")
