@@ -75,24 +75,22 @@ def test_the_workflow(repository: Path, path_without_mxnet: str, tmp_path: Path)
     assert int(str(suite.get("tests"))) > 20
     assert json.loads((job / "parity.json").read_text())["verdict"] == "PASSED"
 
-    (job / "test_model.py").write_text(blocks("ci.md", "python")[0])
-    passed = shell("pytest -q test_model.py", job, path_without_mxnet)
-    assert passed.exit_code == 0, passed.stdout
-
     data = bytearray((job / "model" / "model.safetensors").read_bytes())
     data[-3] ^= 0x40
     (job / "model" / "model.safetensors").write_bytes(data)
-    assert shell(steps["Verify"], job, path_without_mxnet).exit_code == 1
-    assert int(str(ElementTree.parse(job / "parity.xml").getroot().get("failures"))) > 0
+    (job / "test_model.py").write_text(blocks("ci.md", "python")[0])
+    failed = shell("pytest -q test_model.py", job, path_without_mxnet)
+    assert failed.exit_code == 1
+    assert "FAILED: bort.params against model" in failed.stdout
+    assert "hidden.1" in failed.stdout
 
 
-def test_the_job_has_no_mxnet(repository: Path, path_without_mxnet: str, tmp_path: Path) -> None:
-    """The job above passes for the reference it replays: without one, it cannot."""
-    job = Path(shutil.copytree(repository, tmp_path / "job"))
-    assert shell(workflow_steps()["Convert"], job, path_without_mxnet).exit_code == 0
-    result = shell("convert-bort verify bort.params model/", job, path_without_mxnet)
-    assert result.exit_code == 2
-    assert "not in this job" in result.stderr
+def test_the_job_has_no_mxnet(path_without_mxnet: str, tmp_path: Path) -> None:
+    """The job above passes for the reference it replays: MXNet itself cannot be imported there."""
+    (tmp_path / "test_import.py").write_text("import mxnet")
+    result = shell("pytest -q test_import.py", tmp_path, path_without_mxnet)
+    assert result.exit_code != 0
+    assert "not in this job" in result.stdout
 
 
 def test_the_digest_that_anyone_can_compute(tmp_path: Path) -> None:

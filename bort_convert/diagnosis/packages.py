@@ -98,10 +98,10 @@ def mxnet_remedy(error: str, versions: dict[str, str], python: str, system: str,
         return _ELSEWHERE
     if _major_minor(versions.get("python", "")) >= (3, 13):
         return "python3.12 -m pip install 'bort-convert[mxnet]'  # then --mxnet-python"
-    if not versions.get("numpy", "1.").startswith("1."):
-        return f"{pip} install 'numpy<2'"
     if "No module named" in error:
         return f"{pip} install 'mxnet>=1.9.1,<2' 'gluonnlp>=0.8.3,<0.9' 'numpy<2'"
+    if not versions.get("numpy", "1.").startswith("1."):
+        return f"{pip} install 'numpy<2'"
     return f"{pip} install --force-reinstall 'mxnet>=1.9.1,<2' 'gluonnlp>=0.8.3,<0.9' 'numpy<2'"
 
 

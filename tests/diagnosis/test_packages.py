@@ -133,3 +133,9 @@ NO_MXNET = "ModuleNotFoundError: No module named 'mxnet'"
 )
 def test_where_there_are_no_wheels(python: str, system: str, machine: str, remedy: str) -> None:
     assert mxnet_remedy(NO_MXNET, {"python": python}, sys.executable, system, machine).startswith(remedy)
+
+
+def test_mxnet_is_missed_before_numpy_is_blamed() -> None:
+    """Where MXNet is not there at all, an older NumPy alone mends nothing."""
+    remedy = mxnet_remedy(NO_MXNET, {"python": "3.11.7", "numpy": "2.4.6"}, sys.executable, "linux", "x86_64")
+    assert remedy == "pip install 'mxnet>=1.9.1,<2' 'gluonnlp>=0.8.3,<0.9' 'numpy<2'"
