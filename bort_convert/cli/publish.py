@@ -33,12 +33,12 @@ def command(
     dry_run: bool,
 ) -> None:
     """Publishes MODEL_DIR as REPO_ID on the Hugging Face Hub, with a model card, in one commit, and compares what the Hub then
-    has. It takes a verification of these very bytes that passed. The token is that of HF_TOKEN or of 'hf auth login'.
+    has. First run verify with --json MODEL_DIR/verification.json: it takes a verification of these very bytes that passed. The
+    token is that of HF_TOKEN or of 'hf auth login'.
 
     \b
     Example:
       convert-bort publish bort/ user/bort --dry-run
-      convert-bort verify bort.params bort/ --json bort/verification.json
       convert-bort publish bort/ user/bort
     """
     publication = prepare(
