@@ -14,6 +14,7 @@ _HOMES = {
     "Ledger": "bort_convert.conversion.ledger",
     "ParamsFile": "bort_convert.params",
     "TokenizerSources": "bort_convert.conversion.tokenizer_source",
+    "assert_parity": "bort_convert.parity.assertion",
     "build_ledger": "bort_convert.conversion.ledger",
     "convert": "bort_convert.conversion.convert",
     "open_params": "bort_convert.params",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from bort_convert.errors import BortConvertError as BortConvertError
     from bort_convert.params import ParamsFile as ParamsFile
     from bort_convert.params import open_params as open_params
+    from bort_convert.parity.assertion import assert_parity as assert_parity
     from bort_convert.parity.sample import write_sample as write_sample
 
 

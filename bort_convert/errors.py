@@ -106,3 +106,15 @@ class VocabularyError(BortConvertError):
 
 class UnreadableTextError(BortConvertError):
     """Text to tokenize that is not UTF-8, or a line that is not the pair that was asked for."""
+
+
+class UnverifiedError(BortConvertError):
+    """A model folder without a passing verification of these very bytes."""
+
+
+class CardError(BortConvertError):
+    """A model card whose metadata would not say what was meant."""
+
+
+class HubError(BortConvertError):
+    """The Hub refused or could not be reached; the message says what was done before and what was not."""

@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "conversion": {"errors", "params", "bort", "conversion"},
     "parity": {"errors", "params", "bort", "conversion", "parity"},
     "publishing": {"errors", "params", "bort", "conversion", "parity", "publishing"},
-    "cli": {"errors", "params", "bort", "conversion", "parity", "publishing", "cli"},
+    "diagnosis": {"diagnosis"},
+    "cli": {"errors", "params", "bort", "conversion", "parity", "publishing", "diagnosis", "cli"},
     "__main__": {"cli"},
 }
 """The parts of the house, and the parts that each may know."""
@@ -138,6 +139,8 @@ COMMANDS = {
     "convert --help": (["convert", "--help"], FRAMEWORKS | {"numpy", "safetensors", "rich"}),
     "verify --help": (["verify", "--help"], FRAMEWORKS | {"numpy", "safetensors"}),
     "sample --help": (["sample", "--help"], FRAMEWORKS | {"numpy", "safetensors"}),
+    "publish --help": (["publish", "--help"], FRAMEWORKS | {"numpy", "safetensors", "huggingface_hub"}),
+    "doctor --help": (["doctor", "--help"], FRAMEWORKS | {"numpy", "safetensors", "huggingface_hub"}),
     "inspect": (["inspect", CHECKPOINT, "--num-heads", "4"], FRAMEWORKS | {"safetensors"}),
     "convert": (["convert", CHECKPOINT, "model", "--num-heads", "4"], FRAMEWORKS),
 }

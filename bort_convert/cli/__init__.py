@@ -17,6 +17,8 @@ COMMANDS = {
     "export": "writes a model folder back to an MXNet parameter file",
     "record": "keeps MXNet's outputs, to verify where MXNet cannot be installed",
     "tokenize": "shows the tokens and ids of a text",
+    "publish": "puts a verified model folder on the Hugging Face Hub",
+    "doctor": "says what of this machine's set-up works, and how to mend the rest",
     "sample": "writes a random Bort checkpoint with real GluonNLP",
 }
 

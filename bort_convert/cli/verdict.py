@@ -66,7 +66,7 @@ def _failures(verification: Verification) -> Iterator[str]:
 def _print_checks(console: Console, verification: Verification) -> None:
     for kind, noun in _CHECKS.items():
         checks = [check for check in verification.checks if check.kind == kind]
-        if not checks and kind == "tokenizer":
+        if not checks and kind in ("tokenizer", "published"):
             continue
         failed = [check for check in checks if not check.passed]
         state = f"[red]{len(failed)} wrong[/]" if failed else "[green]ok[/]"
@@ -118,6 +118,7 @@ _CHECKS = {
     "config": "config fields",
     "tokenizer": "tokenizer checks",
     "loading": "loading checks",
+    "published": "published value",
 }
 _SHOWN_FAILURES = 5
 _PURPOSE = {

@@ -2,8 +2,6 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -11,6 +9,7 @@ from typing import TextIO
 import click
 
 from bort_convert.cli import options, verdict
+from bort_convert.cli.progress import steps
 from bort_convert.conversion.ledger import Declaration
 from bort_convert.conversion.tokenizer_source import TokenizerSources
 from bort_convert.errors import InvalidOptionError
@@ -39,6 +38,7 @@ from bort_convert.parity.verify import DTYPES, verify
 @click.option("--reference", metavar="FILE", help="Compare with a recorded run instead of running MXNet.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Allow this much at every stage, instead of the budgets.")
 @options.MXNET_PYTHON
+@click.option("--published-values", is_flag=True, help="Hold the released model against a value that others published.")
 @click.option("--json", "json_file", type=click.Path(), help="Write the report as JSON.")
 @click.option("--junit", "junit_file", type=click.Path(), help="Write the report as JUnit XML.")
 @click.option("--html", "html_file", type=click.Path(), help="Write the report as one page of HTML.")
@@ -53,6 +53,7 @@ def command(
     reference: str | None,
     atol: float | None,
     mxnet_python: str | None,
+    published_values: bool,
     json_file: str | None,
     junit_file: str | None,
     html_file: str | None,
@@ -66,7 +67,7 @@ def command(
     """
     if html_file:
         html.require()
-    with _steps() as progress:
+    with steps() as progress:
         verification = verify(
             checkpoint,
             model_dir,
@@ -77,6 +78,7 @@ def command(
             atol=atol,
             mxnet_python=mxnet_python,
             tokenizer=tokenizer,
+            published_values=published_values,
             progress=progress,
         )
     line = shlex.join(["convert-bort", *sys.argv[1:]])
@@ -94,15 +96,3 @@ def _lines(texts: TextIO) -> tuple[str, ...]:
         raise InvalidOptionError(
             f"--texts {texts.name}: not UTF-8 text ({error.reason} at byte {error.start})"
         ) from error
-
-
-@contextmanager
-def _steps() -> Iterator[Callable[[str], None]]:
-    """The step at work, on standard error where that is a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield lambda step: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("Starting") as status:
-        yield status.update

@@ -38,7 +38,7 @@ class Check:
     """One fact of the model folder that was checked. ``failure`` is empty where it holds."""
 
     kind: str
-    """``tensor``, ``config``, ``loading`` or ``tokenizer``."""
+    """``tensor``, ``config``, ``tokenizer``, ``loading`` or ``published``."""
     name: str
     failure: str
 

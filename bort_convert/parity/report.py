@@ -32,6 +32,7 @@ def report_document(verification: Verification) -> Mapping[str, Any]:
         "verdict": "PASSED" if verification.passed else "FAILED",
         "checkpoint_sha256": verification.checkpoint_sha256,
         "model_sha256": verification.model_sha256,
+        "text_files_sha256": dict(verification.text_files_sha256),
         "architecture": architecture_document(verification.ledger),
         "versions": dict(verification.versions),
         "warnings": list(verification.warnings),

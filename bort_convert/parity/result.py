@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bort_convert.conversion.ledger import Ledger
@@ -70,6 +70,8 @@ class Verification:
     export_rounding: tuple[ExportRounding, ...]
     versions: Mapping[str, str]
     warnings: tuple[str, ...]
+    text_files_sha256: Mapping[str, str] = field(default_factory=dict)
+    """The digests of the folder's other files: config, record, tokenizer."""
 
     @property
     def passed(self) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bort_convert.conversion.contents import text_file_digests
 from bort_convert.conversion.convert import convert
 from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Ledger, Operation
 from bort_convert.conversion.model_file import model_file_path
@@ -18,7 +19,7 @@ from bort_convert.conversion.tokenizer_source import NOTHING_NAMED, TokenizerSou
 from bort_convert.errors import DestinationError, InvalidOptionError, ModelFolderError, RecordedReferenceError
 from bort_convert.params import open_params
 from bort_convert.params.reading import read_chunks, sha256
-from bort_convert.parity import mxnet_runner, pytorch_runner
+from bort_convert.parity import mxnet_runner, published, pytorch_runner
 from bort_convert.parity.files import Check, check_files
 from bort_convert.parity.generations import semantic_warnings
 from bort_convert.parity.inputs import DEFAULT_INPUTS, Batch, Inputs, make_batches, text_batch
@@ -42,6 +43,7 @@ def verify(
     atol: float | None = None,
     mxnet_python: str | None = None,
     tokenizer: TokenizerSources = NOTHING_NAMED,
+    published_values: bool = False,
     progress: Callable[[str], None] = lambda step: None,
     patch: Callable[[Any], None] = lambda model: None,
 ) -> Verification:
@@ -50,9 +52,9 @@ def verify(
     What ``declared`` leaves open is taken from the folder's record of its conversion, never from its config. ``reference`` is a
     recorded run to compare with instead of running MXNet; it has its own inputs, and ``inputs`` is left out. ``atol`` overrides
     every tolerance; ``mxnet_python`` is the interpreter that MXNet runs under; ``tokenizer`` names GluonNLP's files to hold the
-    folder's tokenizer against, which are else looked for in its cache; ``progress`` is told each step; ``patch`` is applied to
-    the loaded PyTorch model, which serves to measure what a verification can see. Raises a BortConvertError where nothing could
-    be verified.
+    folder's tokenizer against, which are else looked for in its cache; ``published_values`` holds the released model against a
+    value that others published; ``progress`` is told each step; ``patch`` is applied to the loaded PyTorch model, which serves
+    to measure what a verification can see. Raises a BortConvertError where nothing could be verified.
     """
     checkpoint, model_dir = Path(checkpoint), Path(model_dir)
     if reference is not None and inputs != DEFAULT_INPUTS:
@@ -62,6 +64,8 @@ def verify(
         mxnet_runner.interpreter(mxnet_python)
     progress("Bytes")
     files = _prove_files(checkpoint, model_dir, declared)
+    if published_values:
+        published.require_released(files.ledger.architecture)
     recorded = _read_matching(Path(reference), files, dtypes) if reference is not None else None
     progress("Tokenizer")
     tokens, notes = prove_tokenizer(
@@ -91,6 +95,8 @@ def verify(
         except Exception as error:  # as in loading: a model that does not run is wrong
             running = Check("loading", "running", f"Transformers cannot run the model: {_reason(error)}")
             return replace(files, checks=(*checks, running))
+        if published_values:
+            checks += (published.check_published_values(model),)
         progress("MXNet")
         expected = wait()
     progress("Comparing")
@@ -168,6 +174,7 @@ def _prove_files(checkpoint: Path, model_dir: Path, declared: Declaration) -> Ve
             export_rounding=(),
             versions={},
             warnings=(),
+            text_files_sha256=text_file_digests(model_dir),
         )
 
 

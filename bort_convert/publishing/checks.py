@@ -1,0 +1,133 @@
+"""What must hold before a folder is published: it is whole, and a verification of these very bytes passed."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bort_convert.bort.heads import HEADS
+from bort_convert.conversion.config import CONFIG_NAME
+from bort_convert.conversion.contents import text_file_digests
+from bort_convert.conversion.model_file import model_file_path
+from bort_convert.conversion.record import RECORD_NAME
+from bort_convert.errors import ModelFolderError, UnverifiedError
+from bort_convert.parity.report import REPORT_VERSION
+from bort_convert.publishing.digest import tensor_digest
+
+REPORT_NAME = "verification.json"
+HTML_REPORT_NAME = "verification.html"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that `convert` wrote, hashed.
+
+    ``sha256`` has every file that is published of it, by name; ``record`` is its ``conversion.json``.
+    """
+
+    path: Path
+    model_file: str
+    sha256: Mapping[str, str]
+    tensor_digest: str
+    record: Mapping[str, Any]
+
+    @property
+    def head(self) -> str:
+        """``encoder``, ``mlm`` or ``classifier``."""
+        return str(self.record["architecture"]["head"])
+
+    @property
+    def checkpoint_sha256(self) -> str:
+        """Of the MXNet file that the folder was made from."""
+        return str(self.record["source"]["sha256"])
+
+
+def read_folder(model_dir: Path) -> ModelFolder:
+    """Reads and hashes a folder. Raises ModelFolderError where it is not one that `convert` wrote."""
+    text_files = text_file_digests(model_dir)
+    for name in (CONFIG_NAME, RECORD_NAME):
+        if name not in text_files:
+            raise ModelFolderError(f"{model_dir}: has no {name}; give a folder that 'convert' wrote")
+    record = _read_object(model_dir / RECORD_NAME)
+    model_file = model_file_path(model_dir)
+    digest = tensor_digest(model_dir)  # before the file's own digest: it tells best what is wrong with the file
+    with model_file.open("rb") as file:
+        model_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    folder = ModelFolder(model_dir, model_file.name, {**text_files, model_file.name: model_sha256}, digest, record)
+    try:
+        known = folder.head in HEADS and bool(folder.checkpoint_sha256) and bool(record["ledger"])
+    except (KeyError, TypeError):
+        known = False
+    if not known:
+        raise ModelFolderError(f"{model_dir / RECORD_NAME}: not a record of this tool; convert the checkpoint again")
+    return folder
+
+
+def read_report(path: Path) -> Mapping[str, Any]:
+    """A report that `verify` wrote as JSON. Raises UnverifiedError where it cannot be read or is of another version."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UnverifiedError(f"{path}: no such report; {_VERIFY}") from error
+    except (OSError, ValueError) as error:
+        raise UnverifiedError(f"{path}: cannot be read as a report: {error}; {_VERIFY}") from error
+    if not isinstance(report, dict) or report.get("report_version") != REPORT_VERSION:
+        raise UnverifiedError(f"{path}: not a report of this version of the tool; {_VERIFY}")
+    return report
+
+
+def check_report(report: Mapping[str, Any], path: Path, folder: ModelFolder) -> None:
+    """Raises UnverifiedError unless ``report`` tells of a verification of these very bytes that passed.
+
+    The verdict alone is not believed: every check and every stage must be there and have passed, and the digests of the
+    checkpoint, the model file and all other files must be the folder's now.
+    """
+    try:
+        outcomes = [part["passed"] is True for kind in ("checks", "stages") for part in report[kind]]
+        if report["verdict"] != "PASSED" or not all(outcomes) or not (report["checks"] and report["stages"]):
+            raise UnverifiedError(f"{path}: the verification did not pass; {_VERIFY}")
+        verified = {**report["text_files_sha256"], folder.model_file: report["model_sha256"]}
+        checkpoint_sha256 = report["checkpoint_sha256"]
+        for stage in report["stages"]:  # what the card shows
+            _ = stage["dtype"], stage["stage"], *(float(stage[name]) for name in ("largest", "mean", "atol"))
+        _ = report["versions"], report["warnings"], report["known_residual"], report["export_rounding"]
+    except (KeyError, TypeError) as error:
+        raise UnverifiedError(f"{path}: not a whole report ({error!r}); {_VERIFY}") from error
+    if checkpoint_sha256 != folder.checkpoint_sha256:
+        raise UnverifiedError(
+            f"{path}: speaks of another checkpoint (SHA-256 {checkpoint_sha256[:12]}…) than {folder.path} was made from "
+            f"({folder.checkpoint_sha256[:12]}…); {_VERIFY}"
+        )
+    for name, sha256 in folder.sha256.items():
+        if name not in verified:
+            raise UnverifiedError(f"{path}: says nothing of {name}; {_VERIFY}")
+        if verified[name] != sha256:
+            raise UnverifiedError(
+                f"{path}: {folder.path / name} has changed since it was verified (SHA-256 {sha256[:12]}…, verified was "
+                f"{verified[name][:12]}…); {_VERIFY}"
+            )
+
+
+def check_html_report(path: Path, folder: ModelFolder) -> None:
+    """Raises UnverifiedError unless the page tells of a passed verification of this model file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UnverifiedError(f"{path}: cannot be read as a report: {error}; {_VERIFY}") from error
+    if folder.sha256[folder.model_file] not in text or "PASSED" not in text:
+        raise UnverifiedError(f"{path}: not the report of a passed verification of {folder.path}; {_VERIFY}")
+
+
+def _read_object(path: Path) -> Mapping[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(f"{path}: cannot be read: {error}; convert the checkpoint again") from error
+    if not isinstance(document, dict):
+        raise ModelFolderError(f"{path}: not a JSON object; convert the checkpoint again")
+    return document
+
+
+_VERIFY = f"run: convert-bort verify CHECKPOINT MODEL_DIR --json MODEL_DIR/{REPORT_NAME}"

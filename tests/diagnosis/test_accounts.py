@@ -1,0 +1,67 @@
+"""GluonNLP's cache and the Hub token."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from bort_convert.diagnosis.accounts import CACHED_FILES, check_cache, check_token
+
+
+def test_the_files_are_bort_s() -> None:
+    """The start of each SHA-1 is in the file's own name."""
+    assert len(CACHED_FILES) == 2
+    for name, sha1 in CACHED_FILES.items():
+        assert Path(name).stem.rpartition("-")[2] == sha1[:8]
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    return tmp_path / "models"
+
+
+def test_an_empty_cache(models: Path) -> None:
+    findings = list(check_cache())
+    assert [finding.subject for finding in findings] == ["GluonNLP's vocabulary", "GluonNLP's BPE ranks"]
+    for finding in findings:
+        assert finding.found == f"not in {models}"
+        assert finding.remedy == "convert-bort convert CHECKPOINT MODEL_DIR --tokenizer roberta-base"
+
+
+def test_a_whole_file_and_a_damaged_one(models: Path) -> None:
+    (models / "a.vocab").write_bytes(b"whole")
+    (models / "b.json").write_bytes(b"cut")
+    files = {"a.vocab": hashlib.sha1(b"whole").hexdigest(), "b.json": hashlib.sha1(b"cut short").hexdigest()}
+    good, bad = check_cache(files)
+    assert good.ok
+    assert bad.found.endswith(f"must have {files['b.json']}")
+    assert bad.remedy == f"rm {models / 'b.json'}"
+
+
+def test_what_cannot_be_read(models: Path) -> None:
+    (models / "a.vocab").mkdir()
+    (finding,) = check_cache({"a.vocab": "0"})
+    assert finding.found == f"{models / 'a.vocab'}: cannot be read: Is a directory"
+    assert finding.remedy == f"ls -l {models / 'a.vocab'}"
+
+
+def test_the_cache_is_in_the_home_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MXNET_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert {finding.found for finding in check_cache()} == {f"not in {tmp_path / '.mxnet' / 'models'}"}
+
+
+def test_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
+    assert (check_token().found, check_token().ok) == ("none", False)
+    (tmp_path / "token").write_text("hf_from_a_file")
+    assert check_token().ok
+    monkeypatch.setenv("HF_TOKEN", "hf_from_the_environment")
+    assert check_token().ok
+    assert "hf_from" not in repr(check_token())
