@@ -11,13 +11,20 @@ __version__ = "0.1.0"
 _HOMES = {
     "BortConvertError": "bort_convert.errors",
     "Conversion": "bort_convert.conversion.convert",
+    "Declaration": "bort_convert.conversion.ledger",
+    "Export": "bort_convert.conversion.export",
+    "Inputs": "bort_convert.parity.inputs",
     "Ledger": "bort_convert.conversion.ledger",
     "ParamsFile": "bort_convert.params",
     "TokenizerSources": "bort_convert.conversion.tokenizer_source",
+    "Verification": "bort_convert.parity.result",
     "assert_parity": "bort_convert.parity.assertion",
     "build_ledger": "bort_convert.conversion.ledger",
     "convert": "bort_convert.conversion.convert",
+    "export": "bort_convert.conversion.export",
     "open_params": "bort_convert.params",
+    "record": "bort_convert.parity.verify",
+    "verify": "bort_convert.parity.verify",
     "write_sample": "bort_convert.parity.sample",
 }
 
@@ -26,6 +33,9 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:
     from bort_convert.conversion.convert import Conversion as Conversion
     from bort_convert.conversion.convert import convert as convert
+    from bort_convert.conversion.export import Export as Export
+    from bort_convert.conversion.export import export as export
+    from bort_convert.conversion.ledger import Declaration as Declaration
     from bort_convert.conversion.ledger import Ledger as Ledger
     from bort_convert.conversion.ledger import build_ledger as build_ledger
     from bort_convert.conversion.tokenizer_source import TokenizerSources as TokenizerSources
@@ -33,7 +43,11 @@ if TYPE_CHECKING:
     from bort_convert.params import ParamsFile as ParamsFile
     from bort_convert.params import open_params as open_params
     from bort_convert.parity.assertion import assert_parity as assert_parity
+    from bort_convert.parity.inputs import Inputs as Inputs
+    from bort_convert.parity.result import Verification as Verification
     from bort_convert.parity.sample import write_sample as write_sample
+    from bort_convert.parity.verify import record as record
+    from bort_convert.parity.verify import verify as verify
 
 
 def __getattr__(name: str) -> object:
