@@ -95,10 +95,15 @@ def list_of(
     """A list container whose arrays have a version and a context each, from the layout in MXNet's source."""
     parts = [struct.pack("<QQQ", 0x112, 0, len(arrays))]
     for index, (name, array) in enumerate(arrays.items()):
-        magic = {"V2": 0xF993FAC9, "V3": 0xF993FACA}[versions[index % len(versions)]]
+        start = {
+            "V0": b"",
+            "V1": struct.pack("<I", 0xF993FAC8),
+            "V2": struct.pack("<Ii", 0xF993FAC9, 0),
+            "V3": struct.pack("<Ii", 0xF993FACA, 0),
+        }[version := versions[index % len(versions)]]
         device = contexts[index % len(contexts)]
-        shape = struct.pack(f"<i{array.ndim}q", array.ndim, *array.shape)
-        parts.append(struct.pack("<Ii", magic, 0) + shape + struct.pack("<iii", *device, FLAGS[dtypes[name]]))
+        shape = struct.pack(f"<i{array.ndim}{'I' if version == 'V0' else 'q'}", array.ndim, *array.shape)
+        parts.append(start + shape + struct.pack("<iii", *device, FLAGS[dtypes[name]]))
         parts.append(np.ascontiguousarray(array).tobytes())
     return b"".join([*parts, list_names(list(arrays))])
 
@@ -139,7 +144,7 @@ def checkpoints(draw: st.DrawFn) -> tuple[bytes, int]:
     prefix = draw(st.sampled_from(["", "arg:", "aux:"]))
     arrays = {prefix + name: array for name, array in arrays.items()}
     dtypes = {prefix + name: dtype for name, dtype in dtypes.items()}
-    versions = draw(st.lists(st.sampled_from(["V2", "V3"]), min_size=1, max_size=3))
+    versions = draw(st.lists(st.sampled_from(["V0", "V1", "V2", "V3"]), min_size=1, max_size=3))
     contexts = draw(st.lists(st.tuples(st.sampled_from([1, 2, 3, 5]), st.integers(0, 7)), min_size=1, max_size=3))
     return list_of(arrays, dtypes, versions, contexts), num_heads
 

@@ -73,7 +73,7 @@ def test_mxnet_reads_every_version(folder: Path, version: str) -> None:
             assert loaded[name].tobytes() == array.tobytes()
 
 
-@pytest.mark.parametrize("version", ["V2", "V3"])
+@pytest.mark.parametrize("version", ["V0", "V1", "V2", "V3"])
 def test_the_reader_reads_it(folder: Path, version: str) -> None:
     with open_params(folder / version) as params:
         assert [array.name for array in params.arrays] == list(ARRAYS)

@@ -13,7 +13,7 @@ import yaml
 from bort_convert.publishing.digest import tensor_digest
 from tests.support import DATA, Result, run, run_command, run_process
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
 def blocks(page: str, language: str) -> list[str]:
