@@ -23,6 +23,7 @@ def command(declared: Declaration, checkpoint: str, as_json: bool) -> None:
     Example:
       convert-bort inspect bort.params
     """
+    options.without_blas_threads()
     with open_params(checkpoint) as params:
         try:
             ledger = build_ledger(params, declared)

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from bort_convert.bort.architecture import PUBLISHED
 from bort_convert.bort.heads import HEADS
 from bort_convert.bort.tasks import TASKS
 from bort_convert.conversion.ledger import Declaration
-from bort_convert.conversion.tokenizer_source import TokenizerSources
 from bort_convert.parity.inputs import DEFAULT_LENGTHS, Inputs
 
 CHECKPOINT = click.argument("checkpoint", type=click.Path())
@@ -29,6 +29,11 @@ _NUM_HEADS = click.option(
     "--num-heads", type=click.IntRange(min=1), help="Attention heads of an architecture that was not published."
 )
 _HEAD = click.option("--head", type=click.Choice(list(HEADS)), help="Take less than the checkpoint holds.")
+
+
+def without_blas_threads() -> None:
+    """Keeps NumPy from starting threads that a command without matrix products has no use for; they cost half its import."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def declaration(command: Callable[..., None]) -> Callable[..., None]:
@@ -58,6 +63,8 @@ def tokenizer_files(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def gather(*arguments: object, vocab: Path | None, bpe_ranks: Path | None, **others: object) -> None:
+        from bort_convert.conversion.tokenizer_source import TokenizerSources
+
         command(*arguments, tokenizer=TokenizerSources(vocab, bpe_ranks), **others)
 
     return VOCAB(BPE_RANKS(gather))

@@ -3,18 +3,21 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bort_convert.bort.tasks import Outputs
-from bort_convert.conversion.convert import Conversion
 from bort_convert.conversion.ledger import Entry, Ledger, Operation
-from bort_convert.conversion.tokenizer_source import TokenizerSource
 from bort_convert.errors import Problem
 from bort_convert.params import ParamsFile
+
+if TYPE_CHECKING:  # inspect need not pay for what only convert imports
+    from bort_convert.conversion.convert import Conversion
+    from bort_convert.conversion.tokenizer_source import TokenizerSource
 
 _LAYER = re.compile(r"(?<=\.)\d+(?=\.(?:attention|proj|layer_norm|ffn|intermediate|output))")
 
 
-def conversion_summary(conversion: Conversion, shown_dir: Path) -> str:
+def conversion_summary(conversion: "Conversion", shown_dir: Path) -> str:
     """The few lines after a conversion."""
     ledger = conversion.ledger
     counts = ledger.counts()
@@ -113,7 +116,7 @@ _FROM = {
 }
 
 
-def _tokenizer(source: TokenizerSource | None) -> str:
+def _tokenizer(source: "TokenizerSource | None") -> str:
     if source is None:
         return "none; --vocab FILE --bpe-ranks FILE or --tokenizer NAME adds it"
     return f"{len(source.vocabulary.tokens)} tokens, from {_FROM[source.kind]}"

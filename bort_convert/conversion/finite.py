@@ -1,10 +1,11 @@
 """Weights that are no numbers. They are kept, for bytes are bytes, and named in a warning."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from bort_convert.conversion.casting import widen
 from bort_convert.conversion.ledger import Ledger
-from bort_convert.params import DType, ParamsFile
+from bort_convert.params import DType, ParamsFile, StoredArray
 
 
 def count_non_finite(data: bytes | memoryview, dtype: DType) -> int:
@@ -21,12 +22,14 @@ def count_non_finite(data: bytes | memoryview, dtype: DType) -> int:
 
 def find_non_finite(params: ParamsFile, ledger: Ledger) -> tuple[str, ...]:
     """The warnings of a checkpoint: a line for each tensor that the model takes from it and that is not finite."""
-    counts = {
-        entry.source.name: sum(count_non_finite(chunk, entry.source.dtype) for chunk in params.chunks(entry.source))
-        for entry in ledger.written
-        if entry.source
-    }
-    return warnings_of(counts)
+    sources = [entry.source for entry in ledger.written if entry.source]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        counts = pool.map(lambda array: _count(params, array), sources)
+        return warnings_of(dict(zip((array.name for array in sources), counts, strict=True)))
+
+
+def _count(params: ParamsFile, array: StoredArray) -> int:
+    return sum(count_non_finite(chunk, array.dtype) for chunk in params.chunks(array))
 
 
 def warnings_of(counts: Mapping[str, int]) -> tuple[str, ...]:
