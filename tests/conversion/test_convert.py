@@ -555,6 +555,24 @@ class TestWithoutKernelCopy:
         convert(checkpoint, parent / "model", HEADS)
         assert listing(parent / "model") == listing(parent / "kernel")
 
+    def test_a_failure_half_way_does_not_start_again(
+        self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        original, calls = os.copy_file_range, 0
+
+        def fail_later(source: int, target: int, count: int, offset: int) -> int:
+            nonlocal calls
+            calls += 1
+            if calls > 1:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            return original(source, target, 100, offset)
+
+        monkeypatch.setattr(os, "copy_file_range", fail_later)
+        with pytest.raises(DestinationError, match="Invalid argument"):
+            convert(checkpoint, parent / "model", HEADS)
+        assert calls == 2
+        assert listing(parent) == {}
+
     def test_a_real_failure_is_no_reason_to_try_otherwise(
         self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
