@@ -25,7 +25,7 @@ from bort_convert.conversion.convert import convert
 from bort_convert.conversion.folder import NewFolder
 from bort_convert.conversion.ledger import Declaration, build_ledger
 from bort_convert.errors import DestinationError, OutputCheckError, TensorMismatchError, TruncatedFileError
-from bort_convert.params import open_params
+from bort_convert.params import ParamsFile, open_params
 from tests.support import (
     TINY,
     Sizes,
@@ -379,6 +379,20 @@ class TestFailure:
         with pytest.raises(TensorMismatchError):
             convert(write_list(tmp_path / "bad.params", arrays), parent / "model", HEADS)
         assert listing(parent) == {}
+
+    def test_a_bad_checkpoint_is_refused_before_its_data_are_read(
+        self, tmp_path: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*arguments: object) -> None:
+            raise AssertionError("data were read")
+
+        arrays = bort_arrays()
+        del arrays["decoder.0.bias"]
+        path = write_list(tmp_path / "bad.params", arrays)
+        for name in ("chunks", "all_chunks", "view"):
+            monkeypatch.setattr(ParamsFile, name, refuse)
+        with pytest.raises(TensorMismatchError):
+            convert(path, parent / "model", HEADS)
 
     @pytest.mark.parametrize("step", ["check", "write"])
     def test_a_failure_on_the_way_leaves_what_was_there(
