@@ -26,7 +26,7 @@ from bort_convert.conversion.convert import convert
 from bort_convert.conversion.folder import NewFolder
 from bort_convert.conversion.ledger import Declaration, build_ledger
 from bort_convert.errors import DestinationError, OutputCheckError, TensorMismatchError, TruncatedFileError
-from bort_convert.params import open_params
+from bort_convert.params import ParamsFile, open_params
 from tests.support import (
     TINY,
     Sizes,
@@ -399,6 +399,20 @@ class TestFailure:
             convert(write_list(tmp_path / "bad.params", arrays), parent / "model", HEADS)
         assert listing(parent) == {}
 
+    def test_a_bad_checkpoint_is_refused_before_its_data_are_read(
+        self, tmp_path: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*arguments: object) -> None:
+            raise AssertionError("data were read")
+
+        arrays = bort_arrays()
+        del arrays["decoder.0.bias"]
+        path = write_list(tmp_path / "bad.params", arrays)
+        for name in ("chunks", "all_chunks", "view"):
+            monkeypatch.setattr(ParamsFile, name, refuse)
+        with pytest.raises(TensorMismatchError):
+            convert(path, parent / "model", HEADS)
+
     @pytest.mark.parametrize("step", ["check", "write"])
     def test_a_failure_on_the_way_leaves_what_was_there(
         self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, step: str
@@ -574,6 +588,24 @@ class TestWithoutKernelCopy:
         monkeypatch.setattr(os, "copy_file_range", little)
         convert(checkpoint, parent / "model", HEADS)
         assert listing(parent / "model") == listing(parent / "kernel")
+
+    def test_a_failure_half_way_does_not_start_again(
+        self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        original, calls = os.copy_file_range, 0
+
+        def fail_later(source: int, target: int, count: int, offset: int) -> int:
+            nonlocal calls
+            calls += 1
+            if calls > 1:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            return original(source, target, 100, offset)
+
+        monkeypatch.setattr(os, "copy_file_range", fail_later)
+        with pytest.raises(DestinationError, match="Invalid argument"):
+            convert(checkpoint, parent / "model", HEADS)
+        assert calls == 2
+        assert listing(parent) == {}
 
     def test_a_real_failure_is_no_reason_to_try_otherwise(
         self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
