@@ -55,6 +55,8 @@ def export(model_dir: str | os.PathLike[str], checkpoint: str | os.PathLike[str]
     """
     model_dir, checkpoint = Path(model_dir), Path(checkpoint)
     _check_destination(checkpoint, force)
+    if checkpoint.exists() and checkpoint.resolve().parent == model_dir.resolve():
+        raise DestinationError(f"{checkpoint}: a file of the folder that is exported; choose another name")
     source = read_source(model_dir)
     with open_model_file(model_dir) as model:
         folder = _read_folder(model_dir, model, source)

@@ -427,6 +427,9 @@ class TestRefused:
         assert result.stderr.count("\n") == 1
         return str(caught.value)
 
+    def test_a_file_of_the_folder_itself(self, folder: Path) -> None:
+        assert "a file of the folder that is exported" in self.refuse(folder, folder / "model.safetensors", force=True)
+
     def test_an_existing_file(self, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "back.params").write_text("mine")
         assert "exists; give --force to replace it" in self.refuse(folder, tmp_path / "back.params")
