@@ -12,7 +12,7 @@ from bort_convert.cli import options, verdict
 from bort_convert.cli.progress import steps
 from bort_convert.conversion.ledger import Declaration
 from bort_convert.conversion.tokenizer_source import TokenizerSources
-from bort_convert.errors import InvalidOptionError
+from bort_convert.errors import BortConvertError, InvalidOptionError
 from bort_convert.parity import html
 from bort_convert.parity.inputs import Inputs
 from bort_convert.parity.report import report_json, report_junit, write_report
@@ -59,29 +59,33 @@ def command(
     html_file: str | None,
 ) -> None:
     """Proves that MODEL_DIR holds the model of CHECKPOINT: every tensor's bytes, then the outputs of MXNet and PyTorch at every
-    stage. Ends with PASSED (exit 0) or FAILED (exit 1).
+    stage. Ends with PASSED (exit 0), FAILED (exit 1) or NOT VERIFIED (exit 2).
 
     \b
     Example:
       convert-bort verify bort.params bort/
     """
-    if html_file:
-        html.require()
-    with steps() as progress:
-        verification = verify(
-            checkpoint,
-            model_dir,
-            declared,
-            dtypes=dtypes or DTYPES,
-            inputs=replace(inputs, texts=_lines(texts) if texts else None),
-            reference=reference,
-            atol=atol,
-            mxnet_python=mxnet_python,
-            tokenizer=tokenizer,
-            published_values=published_values,
-            progress=progress,
-        )
     line = shlex.join(["convert-bort", *sys.argv[1:]])
+    try:
+        if html_file:
+            html.require()
+        with steps() as progress:
+            verification = verify(
+                checkpoint,
+                model_dir,
+                declared,
+                dtypes=dtypes or DTYPES,
+                inputs=replace(inputs, texts=_lines(texts) if texts else None),
+                reference=reference,
+                atol=atol,
+                mxnet_python=mxnet_python,
+                tokenizer=tokenizer,
+                published_values=published_values,
+                progress=progress,
+            )
+    except BortConvertError:
+        click.echo(f"NOT VERIFIED\n{line}")
+        raise
     for path, render in ((json_file, report_json), (junit_file, report_junit), (html_file, html.report_html)):
         if path:
             write_report(Path(path), render(verification))
