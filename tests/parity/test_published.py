@@ -79,7 +79,8 @@ def test_another_model_is_refused_in_one_line(tmp_path: Path) -> None:
     checkpoint = DATA / "bort_tiny_encoder.params"
     assert run("convert", checkpoint, tmp_path / "m", "--num-heads", "4").exit_code == 0
     result = run("verify", checkpoint, tmp_path / "m", "--published-values")
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.exit_code == 2
+    assert result.stdout.startswith("NOT VERIFIED\n")
     assert "--published-values: a value was published for bort_4_8_768_1024 with 50265 tokens only" in result.stderr
     assert result.stderr.count("\n") == 1
 
