@@ -1,7 +1,9 @@
 """Which files of a model folder say what the model is, apart from its weights."""
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 from bort_convert.conversion.config import CONFIG_NAME
 from bort_convert.conversion.record import RECORD_NAME
@@ -31,3 +33,14 @@ def text_file_digests(model_dir: Path) -> dict[str, str]:
         except OSError as error:
             raise ModelFolderError(f"{model_dir / name}: cannot be read: {error.strerror}; check the folder") from error
     return digests
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """A JSON file of a model folder. Raises ModelFolderError where it cannot be read or holds no object."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(f"{path}: cannot be read: {error}; convert the checkpoint again") from error
+    if not isinstance(document, dict):
+        raise ModelFolderError(f"{path}: not a JSON object; convert the checkpoint again")
+    return document

@@ -3,16 +3,15 @@
 It alone sees what no output depends on: a key's bias, the embedding of a token that is not in the input, a late position.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bort_convert.conversion.casting import entry_chunks
 from bort_convert.conversion.config import CONFIG_NAME, config_document
+from bort_convert.conversion.contents import read_json_object
 from bort_convert.conversion.ledger import Entry, Ledger
 from bort_convert.conversion.model_file import ModelTensor, OpenModel, open_model_file
-from bort_convert.errors import ModelFolderError
 from bort_convert.params import ParamsFile
 
 # What BertConfig takes a missing field for (Transformers 5.23 models/bert/configuration_bert.py, configuration_utils.py).
@@ -107,12 +106,7 @@ def _index(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _check_config(ledger: Ledger, path: Path) -> Iterator[Check]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelFolderError(f"{path}: cannot be read: {error}; convert the checkpoint again") from error
-    if not isinstance(config, dict):
-        raise ModelFolderError(f"{path}: not a JSON object; convert the checkpoint again")
+    config = read_json_object(path)
     expected = config_document(ledger)
     for name, value in expected.items():
         found = config.get(name, "nothing")

@@ -9,7 +9,7 @@ from typing import Any
 
 from bort_convert.bort.heads import HEADS
 from bort_convert.conversion.config import CONFIG_NAME
-from bort_convert.conversion.contents import text_file_digests
+from bort_convert.conversion.contents import read_json_object, text_file_digests
 from bort_convert.conversion.model_file import model_file_path
 from bort_convert.conversion.record import RECORD_NAME
 from bort_convert.errors import ModelFolderError, UnverifiedError
@@ -50,7 +50,7 @@ def read_folder(model_dir: Path) -> ModelFolder:
     for name in (CONFIG_NAME, RECORD_NAME):
         if name not in text_files:
             raise ModelFolderError(f"{model_dir}: has no {name}; give a folder that 'convert' wrote")
-    record = _read_object(model_dir / RECORD_NAME)
+    record = read_json_object(model_dir / RECORD_NAME)
     model_file = model_file_path(model_dir)
     digest = tensor_digest(model_dir)  # before the file's own digest: it tells best what is wrong with the file
     with model_file.open("rb") as file:
@@ -118,16 +118,6 @@ def check_html_report(path: Path, folder: ModelFolder) -> None:
         raise UnverifiedError(f"{path}: cannot be read as a report: {error}; {_VERIFY}") from error
     if folder.sha256[folder.model_file] not in text or "PASSED" not in text:
         raise UnverifiedError(f"{path}: not the report of a passed verification of {folder.path}; {_VERIFY}")
-
-
-def _read_object(path: Path) -> Mapping[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelFolderError(f"{path}: cannot be read: {error}; convert the checkpoint again") from error
-    if not isinstance(document, dict):
-        raise ModelFolderError(f"{path}: not a JSON object; convert the checkpoint again")
-    return document
 
 
 _VERIFY = f"run: convert-bort verify CHECKPOINT MODEL_DIR --json MODEL_DIR/{REPORT_NAME}"

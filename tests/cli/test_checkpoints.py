@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.test_bad_input import assert_refusal
+from tests.cli.test_bad_input import assert_refusal, refused
 from tests.support import DATA, TINY, bort_arrays, listing, run, run_process, write_list
 
 HEADS = ("--num-heads", str(TINY.num_heads))
@@ -20,15 +20,6 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, empty."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def refused(*arguments: str | Path) -> str:
-    before = listing(Path())
-    result = run(*arguments)
-    assert_refusal(result)
-    assert result.stdout.splitlines()[:1] == (["NOT VERIFIED"] if arguments[0] == "verify" else [])
-    assert listing(Path()) == before
-    return result.stderr
 
 
 REFUSED = {

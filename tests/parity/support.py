@@ -16,6 +16,8 @@ import numpy as np
 from bort_convert.bort.architecture import Architecture
 from bort_convert.parity.comparison import Difference
 from bort_convert.parity.result import StageResult, Verification
+from tests.support import Result as Result  # noqa: PLC0414  given on to the tests
+from tests.support import run as run  # noqa: PLC0414
 
 DATA = Path(__file__).parents[1] / "data"
 """Checkpoints and outputs of the original code (MXNet 1.5.0, GluonNLP 0.8.3)."""
@@ -78,25 +80,6 @@ def incomparable(failure: str) -> Difference:
     """What comparing gives where there are no numbers."""
     nan = float("nan")
     return Difference(0, 0, nan, nan, (), nan, nan, failure)
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command did."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-
-def run(*arguments: str | Path) -> Result:
-    """Runs ``convert-bort`` in this process. An exception that reaches the user as a traceback is raised here."""
-    from click.testing import CliRunner
-
-    from bort_convert.cli import main
-
-    result = CliRunner(catch_exceptions=False).invoke(main, [str(argument) for argument in arguments])
-    return Result(result.exit_code, result.stdout, result.stderr)
 
 
 def run_process(
