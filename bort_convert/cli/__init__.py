@@ -1,7 +1,7 @@
 """The command line. Each command parses, makes one library call and renders; commands are imported when they run."""
 
+import gc
 import sys
-import traceback
 from importlib import import_module
 from typing import Any
 
@@ -32,7 +32,13 @@ class _Group(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = import_module(f"bort_convert.cli.{name}").command
+        # Modules are no garbage: looking for some among them, now and at the exit, would cost a short command 20 ms.
+        gc.disable()
+        try:
+            command = import_module(f"bort_convert.cli.{name}").command
+        finally:
+            gc.freeze()
+            gc.enable()
         assert isinstance(command, click.Command)
         return command
 
@@ -47,6 +53,8 @@ class _Group(click.Group):
             raise
         except Exception as error:
             if context.params["debug"]:
+                import traceback
+
                 click.echo(traceback.format_exc(), err=True, nl=False)
             if isinstance(error, BortConvertError):
                 raise click.ClickException(str(error)) from error

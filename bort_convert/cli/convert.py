@@ -80,7 +80,7 @@ def command(
     if as_json:
         document = {
             "model_dir": None if dry_run else str(conversion.model_dir),
-            "source": {"size": conversion.source_size, "sha256": conversion.sha256},
+            "source": {"size": conversion.source_size, "digest": conversion.digest},
             "architecture": architecture_document(conversion.ledger),
             "warnings": list(conversion.warnings),
             "tokenizer": conversion.tokenizer.source.document() if conversion.tokenizer.source else None,

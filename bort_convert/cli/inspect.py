@@ -2,7 +2,7 @@
 
 import click
 
-from bort_convert.cli import options, rendering
+from bort_convert.cli import inspection, options
 from bort_convert.conversion.finite import find_non_finite
 from bort_convert.conversion.ledger import Declaration, build_ledger
 from bort_convert.conversion.record import architecture_document, dump, entry_document
@@ -29,7 +29,7 @@ def command(declared: Declaration, checkpoint: str, as_json: bool) -> None:
             ledger = build_ledger(params, declared)
         except TensorMismatchError as error:
             if error.problems and not as_json:
-                click.echo(rendering.problem_table(error.problems))
+                click.echo(inspection.problem_table(error.problems))
             raise
         warnings = find_non_finite(params, ledger)
         if as_json:
@@ -45,4 +45,4 @@ def command(declared: Declaration, checkpoint: str, as_json: bool) -> None:
             }
             click.echo(dump(document), nl=False)
         else:
-            click.echo(rendering.inspection(params, ledger, warnings))
+            click.echo(inspection.inspection(params, ledger, warnings))

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share. Those of a run of the frameworks are in `input_options`: `convert` starts without."""
 
 import functools
 import os
@@ -11,7 +11,6 @@ from bort_convert.bort.architecture import PUBLISHED
 from bort_convert.bort.heads import HEADS
 from bort_convert.bort.tasks import TASKS
 from bort_convert.conversion.ledger import Declaration
-from bort_convert.parity.inputs import DEFAULT_LENGTHS, Inputs
 
 CHECKPOINT = click.argument("checkpoint", type=click.Path())
 MODEL_DIR = click.argument("model_dir", type=click.Path())
@@ -96,31 +95,3 @@ DTYPE = click.option(
 
 
 MXNET_PYTHON = click.option("--mxnet-python", metavar="PATH", help="Run MXNet under this Python instead.")
-
-_LENGTHS = click.option(
-    "--lengths",
-    default=",".join(map(str, DEFAULT_LENGTHS)),
-    show_default=True,
-    metavar="N,N,…",
-    callback=lambda context, option, value: _integers(value),
-    help="Lengths of the sequences in the padded batch.",
-)
-_SEED = click.option("--seed", default=0, show_default=True, help="Seed of the random token ids.")
-
-
-def inputs(command: Callable[..., None]) -> Callable[..., None]:
-    """``--lengths`` and ``--seed``, given to the command as ``inputs``."""
-
-    @functools.wraps(command)
-    def gather(*arguments: object, lengths: tuple[int, ...], seed: int, **others: object) -> None:
-        command(*arguments, inputs=Inputs(lengths, seed), **others)
-
-    return _LENGTHS(_SEED(gather))
-
-
-def _integers(text: str) -> tuple[int, ...]:
-    """The value of an option that lists whole numbers."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not a list of whole numbers like 1,2,17") from None

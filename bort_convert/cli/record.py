@@ -2,7 +2,7 @@
 
 import click
 
-from bort_convert.cli import options
+from bort_convert.cli import input_options, options
 from bort_convert.conversion.ledger import Declaration
 from bort_convert.conversion.tokenizer_source import TokenizerSources
 from bort_convert.parity.inputs import Inputs
@@ -13,7 +13,7 @@ from bort_convert.parity.verify import record
 @options.CHECKPOINT
 @click.argument("reference", type=click.Path())
 @options.declaration
-@options.inputs
+@input_options.inputs
 @options.tokenizer_files
 @options.MXNET_PYTHON
 def command(

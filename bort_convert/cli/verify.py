@@ -8,7 +8,7 @@ from typing import TextIO
 
 import click
 
-from bort_convert.cli import options, verdict
+from bort_convert.cli import input_options, options, verdict
 from bort_convert.cli.progress import steps
 from bort_convert.conversion.ledger import Declaration
 from bort_convert.conversion.tokenizer_source import TokenizerSources
@@ -32,7 +32,7 @@ from bort_convert.parity.verify import DTYPES, verify
     multiple=True,
     help="Compare in this dtype alone. [default: both]",
 )
-@options.inputs
+@input_options.inputs
 @options.tokenizer_files
 @click.option("--texts", type=click.File(encoding="utf-8"), help="Compare these lines of text too.")
 @click.option("--reference", metavar="FILE", help="Compare with a recorded run instead of running MXNet.")

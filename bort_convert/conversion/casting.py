@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from bort_convert.conversion.ledger import Entry, Operation
 from bort_convert.errors import OverflowToInfinityError
 from bort_convert.params import DType, ParamsFile, StoredArray
+from bort_convert.params.reading import Chunk
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def entry_chunks(params: ParamsFile, entry: Entry) -> Iterator[bytes | memoryview]:
+def entry_chunks(params: ParamsFile, entry: Entry) -> Iterator[Chunk]:
     """The bytes that ``entry`` puts into the model file, a buffer at a time.
 
     Raises OverflowToInfinityError, naming the tensor, where a finite value is too large for the entry's dtype.
@@ -28,7 +29,7 @@ def entry_chunks(params: ParamsFile, entry: Entry) -> Iterator[bytes | memoryvie
         yield from params.chunks(entry.source)
 
 
-def widen(data: bytes | memoryview, dtype: DType) -> "np.ndarray":
+def widen(data: Chunk, dtype: DType) -> "np.ndarray":
     """The values of raw ``data``, in a NumPy type that holds each of them: bfloat16 becomes float32."""
     import numpy as np
 
@@ -46,7 +47,7 @@ def narrow(values: "np.ndarray", dtype: DType) -> bytes:
     return rounded.tobytes()
 
 
-def _cast(data: memoryview, source: StoredArray, dtype: DType, params: ParamsFile) -> bytes:
+def _cast(data: Chunk, source: StoredArray, dtype: DType, params: ParamsFile) -> bytes:
     import numpy as np
 
     values = widen(data, source.dtype)

@@ -1,25 +1,25 @@
 """Carries out a conversion: checkpoint in, model folder out."""
 
-import hashlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from bort_convert.bort.architecture import Architecture
 from bort_convert.conversion import pytorch_writer, safetensors_writer
-from bort_convert.conversion.casting import entry_chunks
 from bort_convert.conversion.config import CONFIG_NAME, config_document
-from bort_convert.conversion.finite import count_non_finite, warnings_of
-from bort_convert.conversion.folder import NewFolder, check_destination, sync
-from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Entry, Ledger, build_ledger
+from bort_convert.conversion.examination import Examination, examine
+from bort_convert.conversion.finite import warnings_of
+from bort_convert.conversion.folder import NewFolder, check_destination
+from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration, Entry, Ledger, Operation, build_ledger
 from bort_convert.conversion.record import RECORD_NAME, dump, record_document
-from bort_convert.conversion.ties import build_compared_ledger
-from bort_convert.conversion.tokenizer import tokenizer_texts
+from bort_convert.conversion.ties import build_compared_ledger, ties_hold
 from bort_convert.conversion.tokenizer_source import NOTHING_NAMED, TokenizerChoice, TokenizerSources, choose
 from bort_convert.errors import DestinationError
 from bort_convert.params import ParamsFile, open_params
-from bort_convert.params.reading import sha256
+from bort_convert.params.digest import checkpoint_digest
 
 FORMATS = {
     "safetensors": (safetensors_writer.MODEL_NAME, safetensors_writer.write, safetensors_writer.check),
@@ -27,10 +27,13 @@ FORMATS = {
 }
 """The model file's name, what writes it and what reads it back, by format."""
 
+_WORKERS = 2
+"""Threads that read, hash and write. Two already keep up with a disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What a conversion did. ``sha256`` is the checkpoint's, None where nothing was written (``dry_run``).
+    """What a conversion did. ``digest`` is the checkpoint's, None where nothing was written (``dry_run``).
 
     ``warnings`` names the tensors with values that are NaN or infinite.
     """
@@ -39,7 +42,7 @@ class Conversion:
     model_dir: Path
     ledger: Ledger
     source_size: int
-    sha256: str | None
+    digest: str | None
     warnings: tuple[str, ...]
     tokenizer: TokenizerChoice
 
@@ -71,77 +74,81 @@ def convert(
         choice = choose(tokenizer, architecture.vocab_size)
         if dry_run:
             ledger = build_compared_ledger(params, declared)
-            examined = {entry: _examine(params, entry) for entry in ledger.written}
+            examined = {entry: examine(params, entry) for entry in ledger.written}
             return Conversion(checkpoint, model_dir, ledger, params.size, None, _warnings(examined), choice)
-        texts = tokenizer_texts(choice.source.vocabulary, architecture.max_length) if choice.source else {}
-        # The digest of the whole file is one long chain of blocks; it runs beside all the rest.
-        with ThreadPoolExecutor(max_workers=3) as pool:
-            file_digest = pool.submit(sha256, params.all_chunks())
-            ledger = build_compared_ledger(params, declared)
-            with NewFolder(model_dir, force=force) as folder:
-                examinations = _write_model(params, ledger, folder, model_format, pool, progress)
-                warnings = _warnings(examinations)
-                record = record_document(
-                    params,
-                    ledger,
-                    declared,
-                    sha256=file_digest.result(),
-                    digests={entry.target: each.sha256 for entry, each in examinations.items() if entry.target},
-                    warnings=warnings,
-                    tokenizer=choice.source.document() if choice.source else None,
-                )
-                files = {**texts, CONFIG_NAME: dump(config_document(ledger)), RECORD_NAME: dump(record)}
-                for name, text in files.items():
-                    folder.write_text(name, text)
-                folder.commit()
-        return Conversion(checkpoint, model_dir, ledger, params.size, file_digest.result(), warnings, choice)
-
-
-@dataclass(frozen=True, slots=True)
-class _Examination:
-    """What reading a tensor's bytes once tells."""
-
-    sha256: str
-    non_finite: int
+        texts = _tokenizer_texts(choice, architecture)
+        with NewFolder(model_dir, force=force) as folder:
+            ledger, examinations = _write_model(params, declared, folder.path, model_format, progress)
+            digest = checkpoint_digest(params, _source_digests(ledger, examinations))
+            warnings = _warnings(examinations)
+            record = record_document(
+                params,
+                ledger,
+                declared,
+                digest=digest,
+                digests={entry.target: each.sha256 for entry, each in examinations.items() if entry.target},
+                warnings=warnings,
+                tokenizer=choice.source.document() if choice.source else None,
+            )
+            files = {**texts, CONFIG_NAME: dump(config_document(ledger)), RECORD_NAME: dump(record)}
+            for name, text in files.items():
+                folder.write_text(name, text)
+            folder.commit()
+        return Conversion(checkpoint, model_dir, ledger, params.size, digest, warnings, choice)
 
 
 def _write_model(
     params: ParamsFile,
-    ledger: Ledger,
-    folder: NewFolder,
+    declared: Declaration,
+    folder: Path,
     model_format: str,
-    pool: ThreadPoolExecutor,
     progress: Callable[[int, int], None],
-) -> dict[Entry, _Examination]:
-    """Writes the model file, makes it durable and checks it; meanwhile examines every tensor."""
+) -> tuple[Ledger, Mapping[Entry, Examination]]:
+    """Writes the model file, makes it durable and checks it; the ledger that it was written by, and what its tensors are."""
     name, write, check = FORMATS[model_format]
-    total, done = sum(entry.nbytes for entry in ledger.written), 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, total)
-
-    write(params, ledger.written, folder.path / name, advance)
-    durable = pool.submit(sync, folder.path / name)
-    examinations = {entry: pool.submit(_examine, params, entry) for entry in ledger.written}
-    check(folder.path / name, ledger.written)
-    try:
-        durable.result()
-    except OSError as error:
-        raise DestinationError(
-            f"{folder.destination}: cannot be written: {error.strerror}; free space first"
-        ) from error
-    return {entry: examination.result() for entry, examination in examinations.items()}
+    path = folder / name
+    ledger = build_ledger(params, declared)
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        # Nearly every file's ties hold, so the model is written as if they did while they are compared.
+        comparison = pool.submit(ties_hold, params, ledger)
+        examinations = write(params, ledger.written, path, pool, _Progress(ledger, progress))
+        if not comparison.result():
+            ledger = build_ledger(params, declared, tied=False)
+            path.unlink()
+            examinations = write(params, ledger.written, path, pool, _Progress(ledger, progress))
+    check(path, ledger.written)
+    return ledger, examinations
 
 
-def _examine(params: ParamsFile, entry: Entry) -> _Examination:
-    digest, non_finite = hashlib.sha256(), 0
-    for chunk in entry_chunks(params, entry):
-        digest.update(chunk)
-        non_finite += count_non_finite(chunk, entry.dtype)
-    return _Examination(digest.hexdigest(), non_finite)
+def _tokenizer_texts(choice: TokenizerChoice, architecture: Architecture) -> Mapping[str, str]:
+    if choice.source is None:
+        return {}
+    from bort_convert.conversion.tokenizer import tokenizer_texts
+
+    return tokenizer_texts(choice.source.vocabulary, architecture.max_length)
 
 
-def _warnings(examinations: Mapping[Entry, _Examination]) -> tuple[str, ...]:
+class _Progress:
+    """Adds up the steps of several threads."""
+
+    def __init__(self, ledger: Ledger, report: Callable[[int, int], None]) -> None:
+        self._report, self._lock = report, threading.Lock()
+        self._total, self._done = sum(entry.nbytes for entry in ledger.written), 0
+
+    def __call__(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+            self._report(self._done, self._total)
+
+
+def _source_digests(ledger: Ledger, examinations: Mapping[Entry, Examination]) -> dict[str, str]:
+    """The SHA-256 of the checkpoint's arrays, by name, that are known because their bytes are the model's."""
+    written = {
+        entry.target: each.sha256 for entry, each in examinations.items() if entry.operation is not Operation.CAST
+    }
+    owners = {entry.source.name: entry.tied_to or entry.target for entry in ledger.entries if entry.source}
+    return {name: written[owner] for name, owner in owners.items() if owner in written}
+
+
+def _warnings(examinations: Mapping[Entry, Examination]) -> tuple[str, ...]:
     return warnings_of({entry.source.name: each.non_finite for entry, each in examinations.items() if entry.source})

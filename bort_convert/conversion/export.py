@@ -22,6 +22,7 @@ from bort_convert.conversion.model_file import ModelTensor, OpenModel, open_mode
 from bort_convert.conversion.record import SourceRecord, read_source
 from bort_convert.errors import DestinationError, ModelFolderError, OutputCheckError
 from bort_convert.params import DTYPES, StoredArray, open_params
+from bort_convert.params.digest import checkpoint_digest
 from bort_convert.params.list_writer import CPU, VERSIONS, ListedArray, write_list
 from bort_convert.params.reading import READ_SIZE, sha256
 
@@ -37,7 +38,10 @@ _WITHOUT_WEIGHTS = ("embeddings.position_ids",)
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What an export did. ``identical`` is true where the file is, byte for byte, the one that the folder was made from."""
+    """What an export did. ``sha256`` is the new file's.
+
+    ``identical`` is true where the file is, byte for byte, the one that the folder was made from.
+    """
 
     checkpoint: Path
     num_tensors: int
@@ -61,8 +65,8 @@ def export(model_dir: str | os.PathLike[str], checkpoint: str | os.PathLike[str]
     with open_model_file(model_dir) as model:
         folder = _read_folder(model_dir, model, source)
         arrays, notes = _plan(folder, source)
-        digest = _write(checkpoint, arrays)
-    return Export(checkpoint, len(arrays), digest, source is not None and digest == source.sha256, tuple(notes))
+        digest, file_sha256 = _write(checkpoint, arrays)
+    return Export(checkpoint, len(arrays), file_sha256, source is not None and digest == source.digest, tuple(notes))
 
 
 def _check_destination(checkpoint: Path, force: bool) -> None:
@@ -238,15 +242,15 @@ def _once(data: bytes) -> Iterator[bytes]:
     yield data
 
 
-def _write(path: Path, arrays: list[ListedArray]) -> str:
-    """Writes beside ``path``, makes durable, reads back, renames; the file's SHA-256."""
+def _write(path: Path, arrays: list[ListedArray]) -> tuple[str, str]:
+    """Writes beside ``path``, makes durable, reads back, renames; the file's digest and its SHA-256."""
     partial_path = _beside(path)
     try:
         with partial_path.open("xb") as file:
             write_list(file, arrays)
         sync(partial_path)
         with open_params(partial_path) as params:
-            digest = sha256(params.all_chunks())
+            digest, file_sha256 = checkpoint_digest(params), sha256(params.all_chunks())
             if [_facts(array) for array in params.arrays] != [_facts(array) for array in arrays]:
                 raise OutputCheckError(f"{path}: reads back differently from what was planned")
         partial_path.replace(path)
@@ -255,7 +259,7 @@ def _write(path: Path, arrays: list[ListedArray]) -> str:
         raise DestinationError(f"{path}: cannot be written: {error.strerror}; choose another file") from error
     finally:
         partial_path.unlink(missing_ok=True)
-    return digest
+    return digest, file_sha256
 
 
 def _facts(array: StoredArray | ListedArray) -> tuple[object, ...]:

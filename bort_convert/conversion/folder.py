@@ -6,7 +6,6 @@ hidden folder is locked while its process lives, so that the next conversion can
 
 import fcntl
 import os
-import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -68,7 +67,7 @@ class NewFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._descriptor)
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove(self.path)
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a small UTF-8 file and makes it durable."""
@@ -153,9 +152,16 @@ def _remove_unlocked(folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             if _lock(descriptor):
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
         finally:
             os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        import shutil  # which imports every compression there is
+
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lock(descriptor: int) -> bool:

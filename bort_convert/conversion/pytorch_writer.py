@@ -1,9 +1,11 @@
 """Writes ``pytorch_model.bin``, which ``torch.load(weights_only=True)`` reads; it takes torch, and the model's memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
-from bort_convert.conversion.casting import entry_chunks
+from bort_convert.conversion.examination import Examination, examine
+from bort_convert.conversion.folder import sync
 from bort_convert.conversion.ledger import Entry
 from bort_convert.errors import DestinationError, MissingDependencyError, OutputCheckError
 from bort_convert.params import ParamsFile
@@ -11,21 +13,29 @@ from bort_convert.params import ParamsFile
 PYTORCH_NAME = "pytorch_model.bin"
 
 
-def write(params: ParamsFile, entries: Sequence[Entry], path: Path, progress: Callable[[int], None]) -> None:
-    """Writes ``entries`` of ``params`` to the new file ``path``. Raises MissingDependencyError without torch."""
+def write(
+    params: ParamsFile, entries: Sequence[Entry], path: Path, pool: Executor, progress: Callable[[int], None]
+) -> Mapping[Entry, Examination]:
+    """As `safetensors_writer.write`, with torch.save. Raises MissingDependencyError without torch."""
     try:
         import torch
     except ImportError as error:
         raise MissingDependencyError(
             "torch is not installed, which --format pytorch needs; run: pip install 'bort-convert[torch]'"
         ) from error
+    data = {entry: bytearray() for entry in entries}
+    examinations = dict(
+        zip(entries, pool.map(lambda entry: examine(params, entry, data[entry].extend), entries), strict=True)
+    )
     state = {}
     for entry in entries:
-        data = bytearray(b"".join(entry_chunks(params, entry)))
-        state[str(entry.target)] = torch.frombuffer(data, dtype=getattr(torch, entry.dtype.name)).reshape(entry.shape)
+        dtype = getattr(torch, entry.dtype.name)
+        state[str(entry.target)] = torch.frombuffer(data[entry], dtype=dtype).reshape(entry.shape)
         progress(entry.nbytes)
     try:
         torch.save(state, path)
+        sync(path)
+        return examinations
     except (OSError, RuntimeError) as error:
         raise DestinationError(f"{path.parent}: cannot be written: {error}; free space or choose another") from error
 

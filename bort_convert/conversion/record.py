@@ -22,16 +22,16 @@ def record_document(
     ledger: Ledger,
     declared: Declaration,
     *,
-    sha256: str,
+    digest: str,
     digests: Mapping[str, str],
     warnings: Sequence[str],
     tokenizer: Mapping[str, object] | None,
 ) -> Mapping[str, object]:
     """The record of a conversion.
 
-    ``sha256`` is the checkpoint's; ``digests`` holds the SHA-256 of each target's bytes, by the target's name; ``tokenizer`` says
-    where the tokenizer is from. The source's arrays stand in the file's order with what only an MXNet file has, so that an
-    export can give the file's bytes.
+    ``digest`` is the checkpoint's, see `checkpoint_digest`; ``digests`` holds the SHA-256 of each target's bytes, by the
+    target's name; ``tokenizer`` says where the tokenizer is from. The source's arrays stand in the file's order with
+    what only an MXNet file has, so that an export can give the file's bytes.
     """
     effective = replace(
         declared,
@@ -46,7 +46,7 @@ def record_document(
             "container": params.container,
             "writer": ledger.writer,
             "size": params.size,
-            "sha256": sha256,
+            "digest": digest,
             "arrays": [
                 {
                     "name": array.name,
@@ -116,9 +116,9 @@ def read_declaration(model_dir: Path) -> Declaration:
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """What a record keeps of the checkpoint: its SHA-256, and its arrays in the file's order, without their data."""
+    """What a record keeps of the checkpoint: its digest, and its arrays in the file's order, without their data."""
 
-    sha256: str
+    digest: str
     container: str
     arrays: tuple[StoredArray, ...]
 
@@ -139,7 +139,7 @@ def read_source(model_dir: Path) -> SourceRecord | None:
             )
             for array in source["arrays"]
         )
-        return SourceRecord(source["sha256"], source["container"], arrays)
+        return SourceRecord(source["digest"], source["container"], arrays)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:

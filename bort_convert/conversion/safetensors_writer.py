@@ -1,25 +1,28 @@
-"""Writes ``model.safetensors`` by copying each tensor's bytes from file to file, inside the kernel where it can.
+"""Writes ``model.safetensors``, every tensor in one pass over its bytes and several tensors at a time.
 
 The format is a u64 header length, a JSON header, then the tensors without a hole
 (https://github.com/huggingface/safetensors, "Format"). The safetensors library can only serialise tensors that are in
-memory, so the header is written here and checked with the library afterwards.
+memory, so the file is written here; `bort_convert.conversion.model_file` reads it with the library.
 """
 
 import errno
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
+from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 
-from bort_convert.conversion.casting import entry_chunks
-from bort_convert.conversion.ledger import Entry, Operation
-from bort_convert.errors import DestinationError, OutputCheckError, TruncatedFileError
+from bort_convert.conversion.examination import Examination, examine
+from bort_convert.conversion.ledger import Entry
+from bort_convert.errors import DestinationError, OutputCheckError
 from bort_convert.params import ParamsFile
+from bort_convert.params.reading import Chunk
 
 MODEL_NAME = "model.safetensors"
 
-_COPY_SIZE = 1 << 26
-_NO_KERNEL_COPY = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
+_CANNOT_RESERVE = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
 
 
 def header(entries: Sequence[Entry]) -> bytes:
@@ -38,20 +41,30 @@ def header(entries: Sequence[Entry]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def write(params: ParamsFile, entries: Sequence[Entry], path: Path, progress: Callable[[int], None]) -> None:
-    """Writes ``entries`` of ``params`` to the new file ``path``; ``progress`` is told the bytes of each step.
+def write(
+    params: ParamsFile, entries: Sequence[Entry], path: Path, pool: Executor, progress: Callable[[int], None]
+) -> Mapping[Entry, Examination]:
+    """Writes ``entries`` of ``params`` to the new file ``path`` and makes it durable.
 
-    Memory stays constant, whatever the size. Raises DestinationError where the disk refuses, TruncatedFileError where the
-    source ends early.
+    Each tensor is a task of ``pool`` that reads its bytes once, for the file and for what is told of them; ``progress`` is told
+    the bytes of each step, from any thread. Memory stays constant, whatever the size. Raises DestinationError where the disk
+    refuses, TruncatedFileError where the source ends early, OverflowToInfinityError.
     """
     try:
         with path.open("xb", buffering=0) as file:
-            _write_all(file.fileno(), header(entries))
-            for entry in entries:
-                if not _copy_in_kernel(params, entry, file.fileno(), progress):
-                    for chunk in entry_chunks(params, entry):
-                        _write_all(file.fileno(), chunk)
-                        progress(len(chunk))
+            text = header(entries)
+            starts = list(accumulate((entry.nbytes for entry in entries), initial=len(text)))
+            _reserve(file.fileno(), starts[-1])
+            _write_at(file.fileno(), text, 0)
+            # The longest first, so that none is left over for one worker at the end.
+            by_length = sorted(zip(entries, starts, strict=False), key=lambda placed: -placed[0].nbytes)
+            tasks = {
+                entry: pool.submit(_write_entry, params, entry, file.fileno(), start, progress)
+                for entry, start in by_length
+            }
+            _finish(tasks.values())
+            os.fsync(file.fileno())
+            return {entry: task.result() for entry, task in tasks.items()}
     except OSError as error:
         raise DestinationError(
             f"{path.parent}: cannot be written: {error.strerror}; free space or choose another"
@@ -59,47 +72,63 @@ def write(params: ParamsFile, entries: Sequence[Entry], path: Path, progress: Ca
 
 
 def check(path: Path, entries: Sequence[Entry]) -> None:
-    """Opens ``path`` with the safetensors library and holds its header against ``entries``.
+    """Reads the header of ``path`` back and holds it and the file's length against ``entries``. Raises OutputCheckError."""
+    expected = header(entries)
+    with path.open("rb") as file:
+        found, size = file.read(len(expected)), os.fstat(file.fileno()).st_size
+    planned = len(expected) + sum(entry.nbytes for entry in entries)
+    if found != expected or size != planned or not entries:
+        raise OutputCheckError(f"{path}: reads back differently from what was planned; convert the checkpoint again")
 
-    The library refuses holes, overlaps, and a length that is not the sum of the tensors. Raises OutputCheckError.
-    """
-    from safetensors import SafetensorError, safe_open
 
-    expected = {str(entry.target): (entry.dtype.safetensors, list(entry.shape)) for entry in entries}
+def _write_entry(
+    params: ParamsFile, entry: Entry, descriptor: int, start: int, progress: Callable[[int], None]
+) -> Examination:
+    offset = start
+
+    def take(chunk: Chunk) -> None:
+        nonlocal offset
+        _write_at(descriptor, chunk, offset)
+        _send_to_disk(descriptor, offset, len(chunk))
+        offset += len(chunk)
+        progress(len(chunk))
+
+    return examine(params, entry, take)
+
+
+def _finish(tasks: Collection[Future[Examination]]) -> None:
+    """Waits until all ``tasks`` are done or one has failed, and none is running. Raises what the first to fail raised."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            found = {name: (tensor.get_dtype(), tensor.get_shape()) for name, tensor in slices.items()}
-    except SafetensorError as error:
-        raise OutputCheckError(f"{path}: the safetensors library cannot read it back: {error}") from error
-    if found != expected or not found:
-        wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-        raise OutputCheckError(f"{path}: reads back differently from what was planned: {', '.join(wrong[:3])}")
+        for task in wait(tasks, return_when=FIRST_EXCEPTION).done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        wait(tasks)
 
 
-def _write_all(descriptor: int, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _copy_in_kernel(params: ParamsFile, entry: Entry, target: int, progress: Callable[[int], None]) -> bool:
-    """Appends a copied tensor without its bytes entering this process; false, and nothing done, where that cannot be."""
-    if entry.operation is not Operation.COPY or entry.source is None or entry.source.encoding is not None:
-        return False
-    array = entry.source
-    offset, end = array.offset, array.offset + array.nbytes
-    while offset < end:
-        try:
-            count = os.copy_file_range(params.descriptor, target, min(end - offset, _COPY_SIZE), offset)
-        except AttributeError:
-            return False
-        except OSError as error:
-            if error.errno in _NO_KERNEL_COPY and offset == array.offset:
-                return False
+def _reserve(descriptor: int, size: int) -> None:
+    """Takes the file's space on the disk, where the system can: a disk that is too full then says so at once."""
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except AttributeError:
+        os.ftruncate(descriptor, size)
+    except OSError as error:
+        if error.errno not in _CANNOT_RESERVE:
             raise
-        if count == 0:
-            raise TruncatedFileError(f"{params.path}: cut short at byte {offset} while it was being read; try again")
-        offset += count
-        progress(count)
-    return True
+        os.ftruncate(descriptor, size)
+
+
+def _write_at(descriptor: int, data: Chunk, offset: int) -> None:
+    view, end = memoryview(data), offset + len(data)
+    while view:
+        view = view[os.pwrite(descriptor, view, end - len(view)) :]
+
+
+def _send_to_disk(descriptor: int, offset: int, nbytes: int) -> None:
+    """Lets the disk begin with bytes that were just written, so that little is left for the fsync at the end.
+
+    That is what Linux does when it is told that they are not needed; they stay in its cache until they are on the disk.
+    """
+    with suppress(AttributeError, OSError):  # advice, that a system need not take
+        os.posix_fadvise(descriptor, offset, nbytes, os.POSIX_FADV_DONTNEED)

@@ -7,10 +7,11 @@ from bort_convert.params import ParamsFile
 def build_compared_ledger(params: ParamsFile, declared: Declaration = NOTHING_DECLARED) -> Ledger:
     """The ledger of ``params``, tied where the tied tensors have the same dtype and bytes. Raises what `build_ledger` raises."""
     ledger = build_ledger(params, declared)
-    return ledger if _ties_hold(params, ledger) else build_ledger(params, declared, tied=False)
+    return ledger if ties_hold(params, ledger) else build_ledger(params, declared, tied=False)
 
 
-def _ties_hold(params: ParamsFile, ledger: Ledger) -> bool:
+def ties_hold(params: ParamsFile, ledger: Ledger) -> bool:
+    """Whether what ``ledger`` ties is stored with the same dtype and bytes as what it is tied to."""
     written = {entry.target: entry.source for entry in ledger.written}
     pairs = [(entry.source, written[entry.tied_to]) for entry in ledger.entries if entry.operation is Operation.TIE]
     return all(

@@ -1,15 +1,19 @@
-"""Where the model folder's tokenizer comes from: files that were named, GluonNLP's cache, or a RoBERTa tokenizer."""
+"""Where the model folder's tokenizer comes from: files that were named, GluonNLP's cache, or a RoBERTa tokenizer.
 
-import logging
+What reads vocabularies is imported where there is one: most conversions have none.
+"""
+
 import os
 from collections.abc import Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bort_convert.conversion import vocabulary_files as files
-from bort_convert.conversion.vocabulary import Vocabulary, check_merges, check_tokens
 from bort_convert.errors import InvalidOptionError, VocabularyError
+
+if TYPE_CHECKING:
+    from bort_convert.conversion.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class TokenizerSource:
 
     kind: str
     """``files``, ``gluonnlp-cache``, ``folder`` or ``hub``."""
-    vocabulary: Vocabulary
+    vocabulary: "Vocabulary"
     sha256: Mapping[str, str]
     """Of each file that was read, by what it is: ``vocab``, ``bpe_ranks``, ``merges``, ``tokenizer``."""
 
@@ -104,11 +108,13 @@ def find_gluonnlp_files(named: TokenizerSources, vocab_size: int) -> tuple[Gluon
         raise InvalidOptionError(f"{given} without {missing}: a tokenizer takes both files; give {missing} FILE too")
     folder = Path(os.environ.get("MXNET_HOME", "~/.mxnet")).expanduser() / "models"
     vocab, bpe_ranks = folder / CACHED_VOCABULARY.name, folder / CACHED_BPE_RANKS.name
-    if vocab_size != CACHED_SIZE:
+    if vocab_size != CACHED_SIZE or not (vocab.exists() and bpe_ranks.exists()):
         return None, ()
+    from bort_convert.conversion import vocabulary_files as files
+
     try:
         found = {CACHED_VOCABULARY: files.sha1(vocab), CACHED_BPE_RANKS: files.sha1(bpe_ranks)}
-    except VocabularyError:  # most often there is no such file
+    except VocabularyError:
         return None, ()
     wrong = [cached.description for cached, sha1 in found.items() if sha1 != cached.sha1]
     if wrong:
@@ -117,6 +123,9 @@ def find_gluonnlp_files(named: TokenizerSources, vocab_size: int) -> tuple[Gluon
 
 
 def _gluonnlp(found: GluonNLPFiles, vocab_size: int) -> TokenizerSource:
+    from bort_convert.conversion import vocabulary_files as files
+    from bort_convert.conversion.vocabulary import Vocabulary, check_merges, check_tokens
+
     vocab, ranks = files.read_input(found.vocab), files.read_input(found.bpe_ranks)
     vocabulary = Vocabulary(files.gluonnlp_tokens(vocab), files.ranked_merges(ranks))
     check_tokens(vocabulary.tokens, vocab_size, str(found.vocab))
@@ -125,6 +134,9 @@ def _gluonnlp(found: GluonNLPFiles, vocab_size: int) -> TokenizerSource:
 
 
 def _roberta(name: str, vocab_size: int) -> TokenizerSource:
+    from bort_convert.conversion import vocabulary_files as files
+    from bort_convert.conversion.vocabulary import Vocabulary, check_merges, check_tokens
+
     try:
         present = set(os.listdir(name))
     except OSError:  # no folder: then it is a name
@@ -154,6 +166,8 @@ def _in_folder(folder: Path, present: Set[str]) -> Mapping[str, Path]:
 
 def _in_hub(name: str) -> Mapping[str, Path]:
     """The files in the Hugging Face cache, or else downloaded into it; the library honours ``HF_HUB_OFFLINE``."""
+    import logging
+
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
     from huggingface_hub.utils import logging as hub_logging

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bort_convert.errors import TruncatedFileError, UnknownFormatError, UnreadableFileError
-from bort_convert.params import formats, ndarray_list, npy, npz
+from bort_convert.params import formats
 from bort_convert.params.array import StoredArray
 from bort_convert.params.dtypes import BY_NAME, DTYPES, DType
 from bort_convert.params.file import ParamsFile
@@ -47,12 +47,18 @@ _Parse = Callable[[Path, int, int], tuple[tuple[StoredArray, ...], bool]]
 
 
 def _container(path: Path, head: bytes) -> tuple[str, _Parse]:
-    """The name of the container of a file that begins with ``head``, and the function that reads it."""
+    """The name of the container of a file that begins with ``head``, and the function that reads it, imported for it alone."""
     if head.startswith(formats.LIST_MAGIC[: len(head)]):
+        from bort_convert.params import ndarray_list
+
         return LIST_CONTAINER, ndarray_list.parse
     if formats.is_zip_of_arrays(head):
+        from bort_convert.params import npz
+
         return "zip of NumPy arrays", npz.parse
-    if head.startswith(npy.MAGIC):
+    if head.startswith(formats.NPY_MAGIC):
+        from bort_convert.params import npy
+
         return "NumPy array", npy.parse
     raise UnknownFormatError(
         f"{path}: not an MXNet parameter file but {formats.describe(head)}; "

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bort_convert.params.dtypes import DType
-from bort_convert.params.reading import read_chunks
+from bort_convert.params.reading import Chunk, read_chunks
 
 if TYPE_CHECKING:
     import numpy as np
+
+SPARSE_PARTS = {"row_sparse": ("indices",), "csr": ("indptr", "indices")}
+"""The arrays that say where the elements of each sparse storage type belong, in the order of MXNet's auxiliary data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,11 @@ class StoredArray:
 class Encoding(Protocol):
     """How the data of an array that is not plain are stored. Encodings are frozen values, one module each."""
 
-    def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[memoryview]:
+    def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[Chunk]:
         """The plain data, in pieces of ``READ_SIZE`` bytes, the last one shorter. A piece may overwrite the one before."""
 
 
-def array_chunks(path: Path, descriptor: int, array: StoredArray) -> Iterator[memoryview]:
+def array_chunks(path: Path, descriptor: int, array: StoredArray) -> Iterator[Chunk]:
     """The data of ``array``, little-endian and in C order: see `Encoding.chunks`."""
     if array.encoding is None:
         return read_chunks(path, descriptor, array.offset, array.nbytes)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bort_convert.errors import CorruptFileError
 from bort_convert.params.array import StoredArray
-from bort_convert.params.reading import READ_SIZE, read_chunks
+from bort_convert.params.reading import READ_SIZE, Chunk, read_chunks
 
 _STEP = 1 << 16
 """Bytes given to zlib, and asked of it, at a time."""
@@ -25,7 +25,7 @@ class Deflated:
     crc: int
     header: int = 0
 
-    def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[memoryview]:
+    def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[Chunk]:
         """See `Encoding.chunks`. Raises CorruptFileError where length or checksum do not hold."""
         buffer = memoryview(bytearray(min(READ_SIZE, array.nbytes)))
         filled, header = 0, self.header
@@ -62,7 +62,7 @@ class Deflated:
     def _pieces(self, inflater: "zlib._Decompress", path: Path, descriptor: int, offset: int) -> Iterator[bytes]:
         for chunk in read_chunks(path, descriptor, offset, self.deflated):
             for start in range(0, len(chunk), _STEP):
-                data: bytes | memoryview = chunk[start : start + _STEP]
+                data: Chunk = chunk[start : start + _STEP]
                 while data:
                     if inflater.eof:
                         raise _corrupt(path, offset, "goes on after the end of its deflated data")

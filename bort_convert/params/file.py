@@ -1,6 +1,5 @@
 """An open parameter file: its arrays as facts, and their bytes on demand."""
 
-import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from typing import TYPE_CHECKING, Self
 
 from bort_convert.errors import TruncatedFileError
 from bort_convert.params.array import StoredArray, array_chunks, load
-from bort_convert.params.reading import read_chunks
+from bort_convert.params.reading import Chunk, read_chunks
 
 if TYPE_CHECKING:
+    import mmap
+
     import numpy as np
 
 
@@ -63,7 +64,7 @@ class ParamsFile:
         result.flags.writeable = False
         return result
 
-    def chunks(self, array: StoredArray) -> Iterator[memoryview]:
+    def chunks(self, array: StoredArray) -> Iterator[Chunk]:
         """The array's data, little-endian and in C order, in constant memory but for the encodings that say otherwise.
 
         Raises TruncatedFileError for a file that has become shorter, CorruptFileError for compressed data that are not
@@ -71,7 +72,7 @@ class ParamsFile:
         """
         return array_chunks(self.path, self.descriptor, array)
 
-    def all_chunks(self) -> Iterator[memoryview]:
+    def all_chunks(self) -> Iterator[Chunk]:
         """The whole file: see `read_chunks`."""
         return read_chunks(self.path, self.descriptor, 0, self.size)
 
@@ -81,10 +82,12 @@ class ParamsFile:
             return False
         pairs = zip(self.chunks(first), self.chunks(second), strict=True)
         # bytearray compares with memcmp, memoryview element by element.
-        return all(bytearray(ours) == theirs for ours, theirs in pairs)
+        return all((ours if isinstance(ours, bytearray) else bytearray(ours)) == theirs for ours, theirs in pairs)
 
     @cached_property
-    def _mapping(self) -> mmap.mmap:
+    def _mapping(self) -> "mmap.mmap":
+        import mmap
+
         try:
             return mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
         except ValueError as error:  # the file has become shorter than it was when it was validated

@@ -3,6 +3,8 @@
 LIST_MAGIC = b"\x12\x01\x00\x00\x00\x00\x00\x00"
 """``kMXAPINDArrayListMagic``, 0x112 as a little-endian u64 (``src/ndarray/ndarray.cc``)."""
 
+NPY_MAGIC = b"\x93NUMPY"
+
 HEAD_SIZE = 1280
 """Bytes that these functions need from the start of a file: the first name in a zip archive may be over 1 KiB long."""
 

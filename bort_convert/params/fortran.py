@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bort_convert.params.array import Encoding, StoredArray, load
-from bort_convert.params.reading import READ_SIZE
+from bort_convert.params.reading import READ_SIZE, Chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class FortranOrder:
 
     inner: Encoding | None
 
-    def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[memoryview]:
+    def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[Chunk]:
         """See `Encoding.chunks`. Holds the array in memory while it turns it round."""
         import numpy as np
 

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from bort_convert.params.dtypes import DType
 from bort_convert.params.formats import LIST_MAGIC
+from bort_convert.params.reading import Chunk
 
 _DENSE = 0
 _MAGICS = {"V1": 0xF993FAC8, "V2": 0xF993FAC9, "V3": 0xF993FACA}
@@ -22,7 +23,7 @@ class ListedArray:
     name: str
     dtype: DType
     shape: tuple[int, ...]
-    chunks: Callable[[], Iterable[bytes | memoryview]]
+    chunks: Callable[[], Iterable[Chunk]]
     version: str = "V2"
     context: tuple[int, int] = CPU
 

@@ -26,7 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bort_convert.errors import UnsupportedArrayError
-from bort_convert.params.array import StoredArray
+from bort_convert.params.array import SPARSE_PARTS, StoredArray
 from bort_convert.params.cursor import Cursor
 from bort_convert.params.dtypes import BY_FLAG, DType
 from bort_convert.params.formats import LIST_MAGIC
@@ -38,7 +38,6 @@ from bort_convert.params.limits import (
     check_shape,
     decode_name,
 )
-from bort_convert.params.sparse import PARTS, sparse_array
 
 VERSION_MAGICS = {0xF993FAC8: "V1", 0xF993FAC9: "V2", 0xF993FACA: "V3"}
 STORAGE_TYPES = {0: "dense", 1: "row_sparse", 2: "csr"}
@@ -97,7 +96,7 @@ def _parse_array(cursor: Cursor, what: str) -> StoredArray:
             start,
         )
     storage_type = _parse_storage_type(cursor, what, version)
-    parts = PARTS.get(storage_type, ())
+    parts = SPARSE_PARTS.get(storage_type, ())
     data_shape = _parse_shape(cursor, what) if parts else None
     shape_at = cursor.offset
     shape = _unpack_shape(cursor, what, magic, "I") if version == "V0" else _parse_shape(cursor, what)
@@ -110,6 +109,8 @@ def _parse_array(cursor: Cursor, what: str) -> StoredArray:
     check_shape(cursor, what, shape, array.dtype, shape_at)
     if data_shape is None:
         return _skip_data(cursor, what, array)
+    from bort_convert.params.sparse import sparse_array  # few files have any
+
     headers = {part: (_parse_dtype(cursor, what), _parse_shape(cursor, what)) for part in parts}
     data = _skip_data(cursor, what, replace(array, shape=data_shape))
     indices = {

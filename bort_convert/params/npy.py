@@ -15,10 +15,10 @@ from bort_convert.errors import TruncatedFileError
 from bort_convert.params.array import Encoding, StoredArray
 from bort_convert.params.cursor import Cursor
 from bort_convert.params.dtypes import DTYPES, DType
+from bort_convert.params.formats import NPY_MAGIC
 from bort_convert.params.fortran import FortranOrder
 from bort_convert.params.limits import check_shape
 
-MAGIC = b"\x93NUMPY"
 MAX_HEADER_BYTES = 1 << 12
 """NumPy pads its headers to 64 bytes; 32 dimensions need less than 1 KiB."""
 
@@ -70,10 +70,10 @@ def parse_header(cursor: Cursor, what: str, head: bytes, at: int) -> Header:
 
     ``what`` and ``at`` say in messages which array it is, and where. Raises what `parse` raises.
     """
-    if not head.startswith(MAGIC) and not MAGIC.startswith(head):
+    if not head.startswith(NPY_MAGIC) and not NPY_MAGIC.startswith(head):
         raise cursor.corrupt(f"{what} does not begin as a NumPy array does", at)
     width = 2 if head[6:7] == b"\x01" else 4
-    start = len(MAGIC) + 2 + width
+    start = len(NPY_MAGIC) + 2 + width
     length = int.from_bytes(head[8:start], "little")
     if head[6:8] not in (b"\x01\x00", b"\x02\x00", b"\x03\x00") and len(head) >= 8:
         raise cursor.corrupt(f"{what} has NumPy format version {head[6]}.{head[7]}", at + 6)

@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from bort_convert.errors import UnknownFormatError
-from bort_convert.params.array import StoredArray, load
+from bort_convert.params.array import SPARSE_PARTS, StoredArray, load
 from bort_convert.params.cursor import Cursor
 from bort_convert.params.deflate import Deflated
+from bort_convert.params.formats import NPY_MAGIC
 from bort_convert.params.limits import MAX_DIMENSIONS, check_expansion, check_name
-from bort_convert.params.npy import MAGIC, MAX_HEADER_BYTES, parse_header
+from bort_convert.params.npy import MAX_HEADER_BYTES, parse_header
 from bort_convert.params.reading import read_exactly
-from bort_convert.params.sparse import PARTS, sparse_array
+from bort_convert.params.sparse import sparse_array
 from bort_convert.params.zip_directory import Member, parse_directory
 
 _DENSE = ""
@@ -87,7 +88,7 @@ def _parse_dense(cursor: Cursor, name: str, member: Member) -> StoredArray:
 def _parse_sparse(cursor: Cursor, name: str, group: Mapping[str, Member]) -> StoredArray:
     at = next(iter(group.values())).offset
     storage_type = _parse_format(cursor, name, group["format"])
-    parts = PARTS[storage_type]
+    parts = SPARSE_PARTS[storage_type]
     if group.keys() != {"format", "shape", "data", *parts}:
         raise cursor.corrupt(f"{name!r} is {storage_type}, but has the parts {', '.join(group)}", at)
     arrays = {part: _parse_dense(cursor, f"{name}/{part}", group[part]) for part in ("shape", "data", *parts)}
@@ -103,8 +104,8 @@ def _parse_format(cursor: Cursor, name: str, member: Member) -> str:
     """The storage type, which follows a header that is skipped unread."""
     content = _head(cursor, member)
     text = content[10 + int.from_bytes(content[8:10], "little") :].decode("latin-1")
-    if not content.startswith(MAGIC + b"\x01\x00") or text not in PARTS or len(content) != member.size:
-        raise cursor.corrupt(f"{name!r} is of the format {text[:40]!r}, not {' or '.join(PARTS)}", member.offset)
+    if not content.startswith(NPY_MAGIC + b"\x01\x00") or text not in SPARSE_PARTS or len(content) != member.size:
+        raise cursor.corrupt(f"{name!r} is of the format {text[:40]!r}, not {' or '.join(SPARSE_PARTS)}", member.offset)
     return text
 
 

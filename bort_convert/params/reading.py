@@ -11,6 +11,9 @@ from bort_convert.errors import TruncatedFileError, UnreadableFileError
 READ_SIZE = 1 << 20
 """Bytes per read: long enough that a thread seldom waits for the interpreter, small enough for a core's cache."""
 
+Chunk = bytes | bytearray | memoryview
+"""A range of some data."""
+
 _seek_lock = threading.Lock()
 
 
@@ -32,27 +35,33 @@ def read_exactly(path: Path, descriptor: int, offset: int, nbytes: int) -> bytes
     return data
 
 
-def read_chunks(path: Path, descriptor: int, offset: int, nbytes: int) -> Iterator[memoryview]:
+def read_chunks(path: Path, descriptor: int, offset: int, nbytes: int) -> Iterator[bytearray]:
     """A range of an open file, ``READ_SIZE`` bytes at a time, in one buffer that each step overwrites.
 
     Reads instead of mapping: a file that another process cuts short is then a TruncatedFileError, where touching a mapping
     would end this process. Raises what `read_exactly` raises.
     """
-    buffer = memoryview(bytearray(min(READ_SIZE, nbytes)))
+    buffer = bytearray(min(READ_SIZE, nbytes))
     end = offset + nbytes
     while offset < end:
-        chunk = buffer[: end - offset]
-        filled = 0
-        while filled < len(chunk):
-            try:
-                count = _read_into(descriptor, chunk[filled:], offset + filled)
-            except OSError as error:
-                raise _unreadable(path, offset + filled, error) from error
-            if count == 0:
-                raise _cut_short(path, offset + filled)
-            filled += count
-        yield chunk
-        offset += len(chunk)
+        if end - offset < len(buffer):  # the last; a new one, for the other may still be looked at
+            buffer = bytearray(end - offset)
+        _fill(path, descriptor, memoryview(buffer), offset)
+        yield buffer
+        offset += len(buffer)
+
+
+def _fill(path: Path, descriptor: int, buffer: memoryview, offset: int) -> None:
+    filled = 0
+    while filled < len(buffer):
+        at = offset + filled
+        try:
+            count = _read_into(descriptor, buffer[filled:], at)
+        except OSError as error:
+            raise _unreadable(path, at, error) from error
+        if count == 0:
+            raise _cut_short(path, at)
+        filled += count
 
 
 def _read(descriptor: int, nbytes: int, offset: int) -> bytes:
@@ -86,7 +95,7 @@ def _unreadable(path: Path, offset: int, error: OSError) -> UnreadableFileError:
     )
 
 
-def sha256(chunks: Iterable[bytes | memoryview]) -> str:
+def sha256(chunks: Iterable[Chunk]) -> str:
     """The SHA-256 of these chunks, one after the other, in hexadecimal."""
     digest = hashlib.sha256()
     for chunk in chunks:

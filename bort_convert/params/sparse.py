@@ -15,13 +15,10 @@ from bort_convert.errors import CorruptFileError
 from bort_convert.params.array import StoredArray, load
 from bort_convert.params.cursor import Cursor
 from bort_convert.params.limits import check_shape
-from bort_convert.params.reading import READ_SIZE
+from bort_convert.params.reading import READ_SIZE, Chunk
 
 if TYPE_CHECKING:
     import numpy as np
-
-PARTS = {"row_sparse": ("indices",), "csr": ("indptr", "indices")}
-"""The arrays that say where the elements of each storage type belong, in the order of MXNet's auxiliary data."""
 
 _INDEX_DTYPES = ("int64", "int32")
 _LARGEST = {4: 2**31 - 1, 8: 2**63 - 1}
@@ -72,7 +69,7 @@ class RowSparse:
             raise _corrupt(path, self.data, "row_sparse", shape, fault)
         return indices
 
-    def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[memoryview]:
+    def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[Chunk]:
         """See `Encoding.chunks`. Holds the stored rows and their indices in memory."""
         import numpy as np
 
@@ -121,7 +118,7 @@ class CompressedRows:
             raise _corrupt(path, self.data, "csr", shape, fault)
         return starts, indices
 
-    def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[memoryview]:
+    def chunks(self, path: Path, descriptor: int, array: StoredArray) -> Iterator[Chunk]:
         """See `Encoding.chunks`. Holds the stored elements and their indices in memory."""
         import numpy as np
 
@@ -148,7 +145,7 @@ def _dense_chunks(
     stored: "np.ndarray",
     stored_before: Callable[[int], int],
     positions: "Callable[[np.ndarray], np.ndarray]",
-) -> Iterator[memoryview]:
+) -> Iterator[Chunk]:
     """The dense data of ``array``.
 
     ``stored_before`` tells how many of the elements ``stored`` stand before a position of the flat dense array,

@@ -13,6 +13,7 @@ from bort_convert.conversion.contents import read_json_object
 from bort_convert.conversion.ledger import Entry, Ledger
 from bort_convert.conversion.model_file import ModelTensor, OpenModel, open_model_file
 from bort_convert.params import ParamsFile
+from bort_convert.params.reading import Chunk
 
 # What BertConfig takes a missing field for (Transformers 5.23 models/bert/configuration_bert.py, configuration_utils.py).
 _DEFAULTS: Mapping[str, object] = {
@@ -89,7 +90,7 @@ def _tensor_failure(params: ParamsFile, entry: Entry, model: OpenModel, tensor: 
     return f"{differing} of {position} elements differ {against}, the first at {_index(first, entry.shape)}"
 
 
-def _differing_elements(ours: bytes, theirs: bytes | memoryview, itemsize: int) -> list[int]:
+def _differing_elements(ours: bytes, theirs: Chunk, itemsize: int) -> list[int]:
     import numpy as np
 
     unequal = np.frombuffer(ours, np.uint8) != np.frombuffer(theirs, np.uint8)

@@ -30,6 +30,7 @@ def report_document(verification: Verification) -> Mapping[str, Any]:
         "report_version": REPORT_VERSION,
         "tool": {"name": "bort-convert", "version": __version__},
         "verdict": "PASSED" if verification.passed else "FAILED",
+        "checkpoint_digest": verification.checkpoint_digest,
         "checkpoint_sha256": verification.checkpoint_sha256,
         "model_sha256": verification.model_sha256,
         "text_files_sha256": dict(verification.text_files_sha256),

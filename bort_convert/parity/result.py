@@ -61,6 +61,7 @@ class Verification:
 
     checkpoint: Path
     model_dir: Path
+    checkpoint_digest: str
     checkpoint_sha256: str
     model_sha256: str
     ledger: Ledger

@@ -18,6 +18,7 @@ from bort_convert.conversion.ties import build_compared_ledger
 from bort_convert.conversion.tokenizer_source import NOTHING_NAMED, TokenizerSources
 from bort_convert.errors import DestinationError, InvalidOptionError, ModelFolderError, RecordedReferenceError
 from bort_convert.params import open_params
+from bort_convert.params.digest import checkpoint_digest
 from bort_convert.params.reading import read_chunks, sha256
 from bort_convert.parity import mxnet_runner, published, pytorch_runner
 from bort_convert.parity.files import Check, check_files
@@ -158,15 +159,16 @@ def _prove_files(checkpoint: Path, model_dir: Path, declared: Declaration) -> Ve
     """The part of a verification that needs no framework."""
     declared = declared.completed_by(read_declaration(model_dir))
     with open_params(checkpoint) as params, ThreadPoolExecutor(max_workers=2) as pool:
-        checkpoint_digest = pool.submit(lambda: sha256(params.all_chunks()))
-        model_digest = pool.submit(_file_digest, model_file_path(model_dir))
+        checkpoint_sha256 = pool.submit(lambda: sha256(params.all_chunks()))
+        model_sha256 = pool.submit(_file_digest, model_file_path(model_dir))
         ledger = build_compared_ledger(params, declared)
         checks = check_files(params, ledger, model_dir)
         return Verification(
             checkpoint=checkpoint,
             model_dir=model_dir,
-            checkpoint_sha256=checkpoint_digest.result(),
-            model_sha256=model_digest.result(),
+            checkpoint_digest=checkpoint_digest(params),
+            checkpoint_sha256=checkpoint_sha256.result(),
+            model_sha256=model_sha256.result(),
             ledger=ledger,
             checks=checks,
             stages=(),

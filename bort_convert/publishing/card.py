@@ -77,7 +77,10 @@ def _body(folder: ModelFolder, repo_id: str, report: Mapping[str, Any] | None, r
         verdict=_verdict(folder, report),
         what=_what(folder),
         outputs=_outputs(folder),
-        checkpoint_sha256=folder.checkpoint_sha256,
+        checkpoint_sha256=f"`{report['checkpoint_sha256']}`"
+        if report
+        else "not taken, for that is verification's to do",
+        checkpoint_digest=folder.checkpoint_digest,
         checkpoint_size=f"{record['source']['size']:,}",
         container=record["source"]["container"],
         writer=record["source"]["writer"],

@@ -39,9 +39,9 @@ class ModelFolder:
         return str(self.record["architecture"]["head"])
 
     @property
-    def checkpoint_sha256(self) -> str:
-        """Of the MXNet file that the folder was made from."""
-        return str(self.record["source"]["sha256"])
+    def checkpoint_digest(self) -> str:
+        """Of the MXNet file that the folder was made from: see `bort_convert.params.digest`."""
+        return str(self.record["source"]["digest"])
 
 
 def read_folder(model_dir: Path) -> ModelFolder:
@@ -57,7 +57,7 @@ def read_folder(model_dir: Path) -> ModelFolder:
         model_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     folder = ModelFolder(model_dir, model_file.name, {**text_files, model_file.name: model_sha256}, digest, record)
     try:
-        known = folder.head in HEADS and bool(folder.checkpoint_sha256) and bool(record["ledger"])
+        known = folder.head in HEADS and bool(folder.checkpoint_digest) and bool(record["ledger"])
     except (KeyError, TypeError):
         known = False
     if not known:
@@ -89,16 +89,16 @@ def check_report(report: Mapping[str, Any], path: Path, folder: ModelFolder) -> 
         if report["verdict"] != "PASSED" or not all(outcomes) or not (report["checks"] and report["stages"]):
             raise UnverifiedError(f"{path}: the verification did not pass; {_VERIFY}")
         verified = {**report["text_files_sha256"], folder.model_file: report["model_sha256"]}
-        checkpoint_sha256 = report["checkpoint_sha256"]
+        checkpoint_digest, _ = report["checkpoint_digest"], report["checkpoint_sha256"]
         for stage in report["stages"]:  # what the card shows
             _ = stage["dtype"], stage["stage"], *(float(stage[name]) for name in ("largest", "mean", "atol"))
         _ = report["versions"], report["warnings"], report["known_residual"], report["export_rounding"]
     except (KeyError, TypeError) as error:
         raise UnverifiedError(f"{path}: not a whole report ({error!r}); {_VERIFY}") from error
-    if checkpoint_sha256 != folder.checkpoint_sha256:
+    if checkpoint_digest != folder.checkpoint_digest:
         raise UnverifiedError(
-            f"{path}: speaks of another checkpoint (SHA-256 {checkpoint_sha256[:12]}…) than {folder.path} was made from "
-            f"({folder.checkpoint_sha256[:12]}…); {_VERIFY}"
+            f"{path}: speaks of another checkpoint (digest {checkpoint_digest[:12]}…) than {folder.path} was made from "
+            f"({folder.checkpoint_digest[:12]}…); {_VERIFY}"
         )
     for name, sha256 in folder.sha256.items():
         if name not in verified:

@@ -141,7 +141,7 @@ class TestConvert:
         assert (result.exit_code, result.stderr) == (0, "")
         document = json.loads(result.stdout)
         assert document["model_dir"] == str(tmp_path / "model")
-        assert len(document["source"]["sha256"]) == 64
+        assert len(document["source"]["digest"]) == 64
         record = json.loads((tmp_path / "model" / "conversion.json").read_text())
         assert record["architecture"] == document["architecture"]
         for written, printed in zip(record["ledger"], document["ledger"], strict=True):

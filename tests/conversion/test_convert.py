@@ -27,6 +27,7 @@ from bort_convert.conversion.folder import NewFolder
 from bort_convert.conversion.ledger import Declaration, build_ledger
 from bort_convert.errors import DestinationError, OutputCheckError, TensorMismatchError, TruncatedFileError
 from bort_convert.params import ParamsFile, open_params
+from bort_convert.params.digest import checkpoint_digest
 from tests.support import (
     TINY,
     Sizes,
@@ -184,8 +185,9 @@ class TestRecord:
     def test_contents(self, checkpoint: Path, parent: Path) -> None:
         conversion = convert(checkpoint, parent / "model", HEADS)
         record = json.loads((parent / "model" / "conversion.json").read_text())
-        digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-        assert conversion.sha256 == digest
+        with open_params(checkpoint) as params:
+            digest = checkpoint_digest(params)
+        assert conversion.digest == digest
         assert (conversion.source_size, conversion.checkpoint) == (checkpoint.stat().st_size, checkpoint)
         source = record.pop("source")
         assert source.pop("arrays") == [
@@ -196,7 +198,7 @@ class TestRecord:
             "container": "MXNet NDArray list",
             "writer": "structural names (save_parameters)",
             "size": checkpoint.stat().st_size,
-            "sha256": digest,
+            "digest": digest,
         }
         assert record.pop("tool") == {"name": "bort-convert", "version": __version__}
         assert record.pop("architecture") == {
@@ -383,7 +385,7 @@ class TestFailure:
     def test_dry_run_writes_nothing(self, checkpoint: Path, parent: Path) -> None:
         conversion = convert(checkpoint, parent / "model", HEADS, dry_run=True)
         assert listing(parent) == {}
-        assert conversion.sha256 is None
+        assert conversion.digest is None
         assert conversion.ledger.tied
 
     def test_dry_run_finds_an_untied_decoder(self, tmp_path: Path, parent: Path) -> None:
@@ -477,7 +479,7 @@ class TestFailure:
         with pytest.raises(OutputCheckError, match="reads back differently"):
             safetensors_writer.check(path, [])
         os.truncate(path, path.stat().st_size - 1)
-        with pytest.raises(OutputCheckError, match="the safetensors library cannot read it back"):
+        with pytest.raises(OutputCheckError, match="reads back differently"):
             safetensors_writer.check(path, written)
 
 
@@ -551,70 +553,87 @@ def stopped_conversion(checkpoint: Path, model_dir: Path) -> "subprocess.Popen[s
     return process
 
 
-class TestWithoutKernelCopy:
-    @pytest.mark.parametrize("error", [errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM])
-    def test_where_the_system_refuses(
+def failing(error: int) -> Callable[..., int]:
+    def fail(*arguments: object) -> int:
+        raise OSError(error, os.strerror(error))
+
+    return fail
+
+
+class TestSystems:
+    """What a system may lack, refuse or do by halves changes nothing of the folder."""
+
+    @pytest.fixture
+    def expected(self, checkpoint: Path, parent: Path) -> dict[str, bytes | None]:
+        convert(checkpoint, parent / "expected", HEADS)
+        return listing(parent / "expected")
+
+    @pytest.mark.parametrize("error", [errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP])
+    def test_space_cannot_be_reserved(
+        self,
+        checkpoint: Path,
+        parent: Path,
+        expected: dict[str, bytes | None],
+        monkeypatch: pytest.MonkeyPatch,
+        error: int,
+    ) -> None:
+        monkeypatch.setattr(os, "posix_fallocate", failing(error))
+        convert(checkpoint, parent / "model", HEADS)
+        assert listing(parent / "model") == expected
+
+    @pytest.mark.parametrize("function", ["posix_fallocate", "posix_fadvise"])
+    def test_python_lacks_it(
+        self,
+        checkpoint: Path,
+        parent: Path,
+        expected: dict[str, bytes | None],
+        monkeypatch: pytest.MonkeyPatch,
+        function: str,
+    ) -> None:
+        monkeypatch.delattr(os, function)
+        convert(checkpoint, parent / "model", HEADS)
+        assert listing(parent / "model") == expected
+
+    def test_advice_is_refused(
+        self, checkpoint: Path, parent: Path, expected: dict[str, bytes | None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "posix_fadvise", failing(errno.EINVAL))
+        convert(checkpoint, parent / "model", HEADS)
+        assert listing(parent / "model") == expected
+
+    def test_little_is_written_at_a_time(
+        self, checkpoint: Path, parent: Path, expected: dict[str, bytes | None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        original = os.pwrite
+        monkeypatch.setattr(os, "pwrite", lambda file, data, offset: original(file, data[:100], offset))
+        convert(checkpoint, parent / "model", HEADS)
+        assert listing(parent / "model") == expected
+
+    @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EFBIG, errno.EIO])
+    def test_a_disk_that_is_too_full_is_not_begun_on(
         self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, error: int
     ) -> None:
-        def refuse(*arguments: object) -> int:
-            raise OSError(error, os.strerror(error))
-
-        convert(checkpoint, parent / "kernel", HEADS)
-        monkeypatch.setattr(os, "copy_file_range", refuse)
-        convert(checkpoint, parent / "model", HEADS)
-        assert listing(parent / "model") == listing(parent / "kernel")
-
-    def test_where_python_lacks_it(self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        convert(checkpoint, parent / "kernel", HEADS)
-        monkeypatch.delattr(os, "copy_file_range")
-        original = os.write
-
-        def little(descriptor: int, data: memoryview) -> int:
-            return original(descriptor, data[:1000])
-
-        monkeypatch.setattr(os, "write", little)
-        convert(checkpoint, parent / "model", HEADS)
-        assert listing(parent / "model") == listing(parent / "kernel")
-
-    def test_where_it_copies_little_at_a_time(
-        self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        convert(checkpoint, parent / "kernel", HEADS)
-        original = os.copy_file_range
-
-        def little(source: int, target: int, count: int, offset: int) -> int:
-            return original(source, target, min(count, 100), offset)
-
-        monkeypatch.setattr(os, "copy_file_range", little)
-        convert(checkpoint, parent / "model", HEADS)
-        assert listing(parent / "model") == listing(parent / "kernel")
-
-    def test_a_failure_half_way_does_not_start_again(
-        self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        original, calls = os.copy_file_range, 0
-
-        def fail_later(source: int, target: int, count: int, offset: int) -> int:
-            nonlocal calls
-            calls += 1
-            if calls > 1:
-                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-            return original(source, target, 100, offset)
-
-        monkeypatch.setattr(os, "copy_file_range", fail_later)
-        with pytest.raises(DestinationError, match="Invalid argument"):
+        monkeypatch.setattr(os, "posix_fallocate", failing(error))
+        monkeypatch.setattr(os, "pwrite", lambda *arguments: pytest.fail("written"))
+        with pytest.raises(DestinationError, match=os.strerror(error)):
             convert(checkpoint, parent / "model", HEADS)
-        assert calls == 2
         assert listing(parent) == {}
 
-    def test_a_real_failure_is_no_reason_to_try_otherwise(
-        self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("function", ["pwrite", "fsync"])
+    def test_the_disk_fails_half_way(
+        self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, function: str
     ) -> None:
-        def fail(*arguments: object) -> int:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original, calls = os.pwrite, 0
 
-        monkeypatch.setattr(os, "copy_file_range", fail)
-        with pytest.raises(DestinationError, match="No space left on device"):
+        def fail_later(file: int, data: bytes, offset: int) -> int:
+            nonlocal calls
+            calls += 1
+            if calls > 9:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return original(file, data, offset)
+
+        monkeypatch.setattr(os, function, fail_later if function == "pwrite" else failing(errno.EIO))
+        with pytest.raises(DestinationError, match=os.strerror(errno.EIO)):
             convert(checkpoint, parent / "model", HEADS)
         assert listing(parent) == {}
 

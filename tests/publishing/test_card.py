@@ -123,7 +123,9 @@ def test_an_encoder_has_no_such_residual(tmp_path: Path) -> None:
 def test_where_it_came_from(verified_once: Path) -> None:
     record = json.loads((verified_once / "conversion.json").read_text())
     publication = prepare(verified_once, "user/tiny")
-    assert f"| checkpoint SHA-256 | `{record['source']['sha256']}` |" in publication.card
+    report = json.loads((verified_once / "verification.json").read_text())
+    assert f"| checkpoint SHA-256 | `{report['checkpoint_sha256']}` |" in publication.card
+    assert f"| checkpoint digest | `{record['source']['digest']}` |" in publication.card
     assert f"| tensor digest | `{publication.tensor_digest}` |" in publication.card
 
 

@@ -121,6 +121,7 @@ KEYS = (
     "checks",
     "stages",
     "model_sha256",
+    "checkpoint_digest",
     "checkpoint_sha256",
     "text_files_sha256",
     "versions",
@@ -146,8 +147,8 @@ def test_a_number_that_is_none(verified: Path) -> None:
 
 
 def test_another_checkpoint(verified: Path) -> None:
-    change_report(verified, lambda report: report.update(checkpoint_sha256="0" * 64))
-    assert "speaks of another checkpoint (SHA-256 000000000000…)" in refused(verified)
+    change_report(verified, lambda report: report.update(checkpoint_digest="0" * 64))
+    assert "speaks of another checkpoint (digest 000000000000…)" in refused(verified)
 
 
 def test_one_bit_of_the_model(verified: Path) -> None:
