@@ -29,7 +29,9 @@ from bort_convert.params.list_writer import ListedArray, write_list
 
 FULL_SIZE = Architecture(num_layers=4, num_heads=8, units=1024, hidden_size=768, max_length=512, vocab_size=50265)
 TEN_TIMES = replace(FULL_SIZE, units=4096, hidden_size=3072, vocab_size=131072, num_heads=32)
-PYTHON = [sys.executable, "-m", "bort_convert"]
+COMMAND = str(Path(sys.executable).with_name("convert-bort"))
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Without what would have a checkout compiled at each start: pip compiles what it installs."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,10 @@ class Bench:
         copy, model = self.folder / "copy.params", self.folder / "model"
         copies, conversions = self.measure(
             ["sh", "-c", 'cp "$0" "$1" && sync "$1"', str(checkpoint), str(copy)],
-            [*PYTHON, "convert", str(checkpoint), str(model), "--num-heads", str(architecture.num_heads)],
+            [COMMAND, "convert", str(checkpoint), str(model), "--num-heads", str(architecture.num_heads)],
         )
-        inspect = [*PYTHON, "inspect", str(checkpoint), "--num-heads", str(architecture.num_heads)]
-        inspections, helps = self.measure(inspect, [*PYTHON, "--help"])
+        inspect = [COMMAND, "inspect", str(checkpoint), "--num-heads", str(architecture.num_heads)]
+        inspections, helps = self.measure(inspect, [COMMAND, "--help"])
         table = new_table(f"{title}: {checkpoint.stat().st_size / 1e6:,.0f} MB, {self.pairs} pairs", "bound")
         ratios = [ours.seconds / theirs.seconds for ours, theirs in zip(conversions, copies, strict=True)]
         add(table, "cp + sync, s", [run.seconds for run in copies])
@@ -98,7 +100,7 @@ class Bench:
             architecture = replace(FULL_SIZE, num_layers=layers, vocab_size=1000)
             checkpoint = write_checkpoint(self.folder / "bort.params", architecture, "mlm")
             arguments = [str(checkpoint), str(self.folder / "model"), "--num-heads", "8"]
-            runs, _ = self.measure([*PYTHON, "convert", *arguments], ["true"])
+            runs, _ = self.measure([COMMAND, "convert", *arguments], ["true"])
             add(table, f"{layers} layers", [run.seconds for run in runs], f"{checkpoint.stat().st_size / 1e6:.0f}")
         return table
 
@@ -110,8 +112,8 @@ class Bench:
             np.savez(file, **{name: np.memmap(checkpoint, dtype="u1")[: 4 * size].view("<f4").reshape(shape)
                               for name, shape, size in shapes_of(FULL_SIZE, "mlm")})  # fmt: skip
         lists, zips = self.measure(
-            [*PYTHON, "convert", str(checkpoint), str(self.folder / "model"), "--force"],
-            [*PYTHON, "convert", str(zipped), str(self.folder / "model"), "--force"],
+            [COMMAND, "convert", str(checkpoint), str(self.folder / "model"), "--force"],
+            [COMMAND, "convert", str(zipped), str(self.folder / "model"), "--force"],
         )
         table = new_table("containers: seconds to convert", "")
         add(table, "V2 list", [run.seconds for run in lists])
@@ -140,7 +142,7 @@ class Bench:
 def finish(command: Sequence[str]) -> Run:
     """Runs a command to its end. Exits where it fails."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -69,16 +69,16 @@ def convert(
     if model_dir.resolve() in checkpoint.resolve().parents:
         raise DestinationError(f"{checkpoint}: lies in {model_dir}, which would be replaced; choose another MODEL_DIR")
     with open_params(checkpoint) as params:
-        architecture = build_ledger(params, declared).architecture
+        ledger = build_ledger(params, declared)
         check_destination(model_dir, force)
-        choice = choose(tokenizer, architecture.vocab_size)
+        choice = choose(tokenizer, ledger.architecture.vocab_size)
         if dry_run:
             ledger = build_compared_ledger(params, declared)
             examined = {entry: examine(params, entry) for entry in ledger.written}
             return Conversion(checkpoint, model_dir, ledger, params.size, None, _warnings(examined), choice)
-        texts = _tokenizer_texts(choice, architecture)
+        texts = _tokenizer_texts(choice, ledger.architecture)
         with NewFolder(model_dir, force=force) as folder:
-            ledger, examinations = _write_model(params, declared, folder.path, model_format, progress)
+            ledger, examinations = _write_model(params, ledger, declared, folder.path, model_format, progress)
             digest = checkpoint_digest(params, _source_digests(ledger, examinations))
             warnings = _warnings(examinations)
             record = record_document(
@@ -99,6 +99,7 @@ def convert(
 
 def _write_model(
     params: ParamsFile,
+    ledger: Ledger,
     declared: Declaration,
     folder: Path,
     model_format: str,
@@ -107,7 +108,6 @@ def _write_model(
     """Writes the model file, makes it durable and checks it; the ledger that it was written by, and what its tensors are."""
     name, write, check = FORMATS[model_format]
     path = folder / name
-    ledger = build_ledger(params, declared)
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         # Nearly every file's ties hold, so the model is written as if they did while they are compared.
         comparison = pool.submit(ties_hold, params, ledger)
