@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "conversion": {"errors", "params", "bort", "conversion"},
     "parity": {"errors", "params", "bort", "conversion", "parity"},
     "publishing": {"errors", "params", "bort", "conversion", "parity", "publishing"},
-    "diagnosis": {"diagnosis"},
+    "diagnosis": {"bort", "diagnosis"},
     "cli": {"errors", "params", "bort", "conversion", "parity", "publishing", "diagnosis", "cli"},
     "__main__": {"cli"},
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bort_convert.bort.gluonnlp_cache import CACHED_BPE_RANKS, CACHED_SIZE, CACHED_VOCABULARY
 from bort_convert.errors import InvalidOptionError, VocabularyError
 
 if TYPE_CHECKING:
@@ -49,25 +50,6 @@ class TokenizerChoice:
 
     source: TokenizerSource | None
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CachedFile:
-    """A file that GluonNLP downloads, and the SHA-1 that it must have."""
-
-    name: str
-    sha1: str
-    description: str
-
-
-CACHED_VOCABULARY = CachedFile(
-    "openwebtext_ccnews_stories_books_cased-2b804f8f.vocab", "2b804f8f90f9f93c07994b703ce508725061cf43", "vocabulary"
-)
-CACHED_BPE_RANKS = CachedFile(
-    "openai_webtext_bpe_ranks-396d4d8e.json", "396d4d8ec90cb02f4d56e049e0e4add868bcd943", "BPE ranks"
-)
-"""What GluonNLP 0.8.3 keeps in its cache for Bort (``data/utils.py``, ``data/transforms.py``)."""
-CACHED_SIZE = 50265
 
 
 @dataclass(frozen=True, slots=True)

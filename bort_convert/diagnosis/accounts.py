@@ -2,24 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bort_convert.bort.gluonnlp_cache import CACHED_BPE_RANKS, CACHED_VOCABULARY, CachedFile
 from bort_convert.diagnosis.finding import PUBLISHING, TOKENIZER, Finding
 
-CACHED_FILES = {
-    "openwebtext_ccnews_stories_books_cased-2b804f8f.vocab": "2b804f8f90f9f93c07994b703ce508725061cf43",
-    "openai_webtext_bpe_ranks-396d4d8e.json": "396d4d8ec90cb02f4d56e049e0e4add868bcd943",
-}
-"""Bort's vocabulary and BPE ranks as GluonNLP 0.8.3 caches them, and their SHA-1 (``data/utils.py``, ``data/transforms.py``)."""
 
-
-def check_cache(files: dict[str, str] = CACHED_FILES) -> Iterator[Finding]:
-    """GluonNLP's files in ``$MXNET_HOME/models``, by default ``~/.mxnet/models``; ``files`` has the SHA-1 of each."""
+def check_cache(files: Sequence[CachedFile] = (CACHED_VOCABULARY, CACHED_BPE_RANKS)) -> Iterator[Finding]:
+    """GluonNLP's files in ``$MXNET_HOME/models``, by default ``~/.mxnet/models``."""
     folder = Path(os.environ.get("MXNET_HOME", "~/.mxnet")).expanduser() / "models"
-    for name, sha1 in files.items():
-        path = folder / name
-        subject = "GluonNLP's " + ("vocabulary" if name.endswith(".vocab") else "BPE ranks")
+    for cached in files:
+        path, subject = folder / cached.name, f"GluonNLP's {cached.description}"
         try:
             found = hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
         except FileNotFoundError:
@@ -28,10 +22,10 @@ def check_cache(files: dict[str, str] = CACHED_FILES) -> Iterator[Finding]:
         except OSError as error:
             yield Finding(subject, TOKENIZER, f"{path}: cannot be read: {error.strerror}", f"ls -l {path}")
             continue
-        if found == sha1:
+        if found == cached.sha1:
             yield Finding(subject, TOKENIZER, f"{path}, SHA-1 as it must be")
         else:
-            yield Finding(subject, TOKENIZER, f"{path} has SHA-1 {found}, must have {sha1}", f"rm {path}")
+            yield Finding(subject, TOKENIZER, f"{path} has SHA-1 {found}, must have {cached.sha1}", f"rm {path}")
 
 
 def check_token() -> Finding:

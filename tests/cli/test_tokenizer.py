@@ -46,12 +46,13 @@ def test_convert_with_a_folder(matching_checkpoint: Path, tokenizer_model: Path,
 def test_convert_says_what_it_passed_over(
     matching_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from bort_convert.bort.gluonnlp_cache import CACHED_BPE_RANKS, CACHED_VOCABULARY
     from bort_convert.conversion import tokenizer_source
 
     monkeypatch.setattr(tokenizer_source, "CACHED_SIZE", SIZE)
     monkeypatch.setenv("MXNET_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
-    for cached in (tokenizer_source.CACHED_VOCABULARY, tokenizer_source.CACHED_BPE_RANKS):
+    for cached in (CACHED_VOCABULARY, CACHED_BPE_RANKS):
         (tmp_path / "models" / cached.name).write_text("another")
     result = convert(matching_checkpoint, tmp_path / "model")
     assert result.exit_code == 0

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from bort_convert.bort.gluonnlp_cache import CACHED_BPE_RANKS, CACHED_SIZE, CACHED_VOCABULARY, CachedFile
 from bort_convert.conversion import tokenizer_source
 from bort_convert.conversion.convert import convert
 from bort_convert.conversion.ledger import Declaration
-from bort_convert.conversion.tokenizer_source import CachedFile, TokenizerSources, choose
+from bort_convert.conversion.tokenizer_source import TokenizerSources, choose
 from bort_convert.errors import InvalidOptionError, VocabularyError
 from tests.golden_tokenizer import BPE_RANKS, SIZE, VOCAB, vocabulary, write_gluonnlp
 
@@ -65,11 +66,11 @@ def test_what_gluonnlp_downloads() -> None:
 
     nlp = mxnet_worker().nlp
     name, sha1 = nlp.data.GPT2BPETokenizer.bpe_ranks_file_hash
-    assert (name, sha1) == (tokenizer_source.CACHED_BPE_RANKS.name, tokenizer_source.CACHED_BPE_RANKS.sha1)
+    assert (name, sha1) == (CACHED_BPE_RANKS.name, CACHED_BPE_RANKS.sha1)
     dataset = "openwebtext_ccnews_stories_books_cased"
-    assert nlp.data.utils._vocab_sha1[dataset] == tokenizer_source.CACHED_VOCABULARY.sha1
-    assert f"{dataset}-{nlp.data.utils.short_hash(dataset)}.vocab" == tokenizer_source.CACHED_VOCABULARY.name
-    assert tokenizer_source.CACHED_SIZE == 50265
+    assert nlp.data.utils._vocab_sha1[dataset] == CACHED_VOCABULARY.sha1
+    assert f"{dataset}-{nlp.data.utils.short_hash(dataset)}.vocab" == CACHED_VOCABULARY.name
+    assert CACHED_SIZE == 50265
 
 
 def test_the_two_files() -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from bort_convert.diagnosis.accounts import CACHED_FILES, check_cache, check_token
+from bort_convert.bort.gluonnlp_cache import CACHED_BPE_RANKS, CACHED_VOCABULARY, CachedFile
+from bort_convert.diagnosis.accounts import check_cache, check_token
 
 
-def test_the_files_are_bort_s() -> None:
+@pytest.mark.parametrize("cached", [CACHED_VOCABULARY, CACHED_BPE_RANKS], ids=lambda cached: cached.description)
+def test_the_files_are_bort_s(cached: CachedFile) -> None:
     """The start of each SHA-1 is in the file's own name."""
-    assert len(CACHED_FILES) == 2
-    for name, sha1 in CACHED_FILES.items():
-        assert Path(name).stem.rpartition("-")[2] == sha1[:8]
+    assert Path(cached.name).stem.rpartition("-")[2] == cached.sha1[:8]
 
 
 @pytest.fixture
@@ -33,16 +33,19 @@ def test_an_empty_cache(models: Path) -> None:
 def test_a_whole_file_and_a_damaged_one(models: Path) -> None:
     (models / "a.vocab").write_bytes(b"whole")
     (models / "b.json").write_bytes(b"cut")
-    files = {"a.vocab": hashlib.sha1(b"whole").hexdigest(), "b.json": hashlib.sha1(b"cut short").hexdigest()}
+    files = [
+        CachedFile("a.vocab", hashlib.sha1(b"whole").hexdigest(), "vocabulary"),
+        CachedFile("b.json", hashlib.sha1(b"cut short").hexdigest(), "BPE ranks"),
+    ]
     good, bad = check_cache(files)
     assert good.ok
-    assert bad.found.endswith(f"must have {files['b.json']}")
+    assert bad.found.endswith(f"must have {files[1].sha1}")
     assert bad.remedy == f"rm {models / 'b.json'}"
 
 
 def test_what_cannot_be_read(models: Path) -> None:
     (models / "a.vocab").mkdir()
-    (finding,) = check_cache({"a.vocab": "0"})
+    (finding,) = check_cache([CachedFile("a.vocab", "0", "vocabulary")])
     assert finding.found == f"{models / 'a.vocab'}: cannot be read: Is a directory"
     assert finding.remedy == f"ls -l {models / 'a.vocab'}"
 
