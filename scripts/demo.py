@@ -19,12 +19,16 @@ print(f"{{type(model).__name__}}, {{model.num_parameters() / 1e6:.1f}} M paramet
 """
 
 
-def main() -> int:
+def main(*sizes: str) -> int:
+    """Runs every step. ``sizes`` are options of ``sample`` that make a smaller Bort."""
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="bort-demo-") as name:
         folder = Path(name)
         steps = [
-            ("Write a random Bort, full size, with GluonNLP on MXNet", command("sample", "bort.params", "--seed", "1")),
+            (
+                "Write a random Bort, full size, with GluonNLP on MXNet",
+                command("sample", "bort.params", "--seed", "1", *sizes),
+            ),
             ("Convert it to a Hugging Face folder, without MXNet", command("convert", "bort.params", "bort")),
             ("Load it with Transformers", [sys.executable, "-W", "ignore", "-c", LOAD.format(folder="bort")]),
             ("Prove that nothing changed", command("verify", "bort.params", "bort")),

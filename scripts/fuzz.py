@@ -11,7 +11,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -63,6 +65,10 @@ def fuzz_with_coverage(options: argparse.Namespace) -> int:
     import atheris
 
     with atheris.instrument_imports(include=["bort_convert.params"]):
+        import bort_convert.params
+
+        for module in iter_modules(bort_convert.params.__path__):  # containers are imported when they are met
+            import_module(f"bort_convert.params.{module.name}")
         from tests.params.mutations import DATA, check, mutate, seeds
 
     originals = seeds()

@@ -32,7 +32,7 @@ def inspection(params: ParamsFile, ledger: Ledger, warnings: Sequence[str]) -> s
         source = _LAYER.sub(layers, first.source.name) if first.source else "-"
         target = _LAYER.sub(layers, first.target) if first.target else first.note
         shape = "×".join(str(size) for size in first.shape)
-        lines += [f"{first.operation.value:<6} {source}  {shape}", f"       → {target}"]
+        lines += [f"{first.operation.value:<6} {source}", f"       → {target}  {shape}"]
     return "\n".join(lines)
 
 
