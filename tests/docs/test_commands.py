@@ -1,6 +1,5 @@
 """What the README and docs/ tell the reader to run, run as it stands there, in that order."""
 
-import os
 import re
 import shutil
 import sys
@@ -12,28 +11,14 @@ import click
 import pytest
 
 from bort_convert.cli import COMMANDS, main
+from tests.docs.support import ROOT, block, shell
 from tests.publishing.hub import TOKEN, Hub, running_hub
 from tests.support import Result, run_command, run_process
 
-ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOURCES = [*PAGES, *sorted((ROOT / "bort_convert").rglob("*.py")), *sorted((ROOT / "scripts").glob("*.py"))]
 SMALL = ("--architecture", "bort_2_16_512_1024", "--vocab-size", "99")
 """A published architecture, so that no command needs to say its heads; small by its vocabulary."""
-
-
-def block(page: str, language: str, containing: str) -> str:
-    """The one block of code in a page that contains a text."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
-    (found,) = [block for block in blocks if containing in block]
-    return str(found)
-
-
-def shell(script: str, cwd: Path, **environment: str) -> Result:
-    """Runs a script with the ``convert-bort`` of this environment."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    variables = [f"{name}={value}" for name, value in ({"PATH": path} | environment).items()]
-    return run_command(["env", *variables, "bash", "-e", "-o", "pipefail", "-c", script], cwd=cwd)
 
 
 def without(script: str, start: str) -> str:

@@ -11,14 +11,8 @@ import pytest
 import yaml
 
 from bort_convert.publishing.digest import tensor_digest
-from tests.support import DATA, Result, run, run_command, run_process
-
-DOCS = Path(__file__).parent.parent.parent / "docs"
-
-
-def blocks(page: str, language: str) -> list[str]:
-    """The code of one language in a page."""
-    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+from tests.docs.support import ROOT, block, shell
+from tests.support import DATA, run, run_command, run_process
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +21,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("repository")
     sample = ("--architecture", "bort_2_16_512_1024", "--head", "encoder", "--vocab-size", "99", "--max-length", "512")
     assert run_process("sample", "bort.params", *sample, cwd=folder).exit_code == 0
-    (record,) = re.findall(r"^convert-bort (record .*)$", "\n".join(blocks("ci.md", "sh")), re.MULTILINE)
+    (record,) = re.findall(r"^convert-bort (record .*)$", block("docs/ci.md", "sh"), re.MULTILINE)
     result = run_process(*record.split(), "--lengths", "1,4", cwd=folder)
     assert (result.exit_code, result.stderr) == (0, "")
     return folder
@@ -43,20 +37,14 @@ def path_without_mxnet(tmp_path: Path) -> str:
     folder = tmp_path / "bin"
     folder.mkdir()
     for name, module in (("convert-bort", "bort_convert"), ("pytest", "pytest")):
-        paths = f"{modules}:{DOCS.parent}"
+        paths = f"{modules}:{ROOT}"
         (folder / name).write_text(f'#!/bin/sh\nPYTHONPATH={paths} exec {sys.executable} -m {module} "$@"\n')
         (folder / name).chmod(0o755)
     return f"{folder}:/usr/bin:/bin"
 
 
-def shell(script: str, cwd: Path, path: str) -> Result:
-    """Runs a step as GitHub does."""
-    return run_command(["env", f"PATH={path}", "bash", "-e", "-o", "pipefail", "-c", script], cwd=cwd)
-
-
 def workflow_steps() -> dict[str, str]:
-    (text,) = blocks("ci.md", "yaml")
-    workflow = yaml.safe_load(text)
+    workflow = yaml.safe_load(block("docs/ci.md", "yaml"))
     assert set(workflow) == {"name", True, "jobs"}  # YAML 1.1 reads the key "on" as true, as GitHub knows
     steps = workflow["jobs"]["parity"]["steps"]
     assert not any("mxnet" in json.dumps(step) for step in steps)
@@ -68,7 +56,7 @@ def test_the_workflow(repository: Path, path_without_mxnet: str, tmp_path: Path)
     steps = workflow_steps()
     assert list(steps) == ["Install", "Convert", "Verify"]
     for name in ("Convert", "Verify"):
-        result = shell(steps[name], job, path_without_mxnet)
+        result = shell(steps[name], job, PATH=path_without_mxnet)
         assert (result.exit_code, result.stderr) == (0, ""), result.stdout
     suite = ElementTree.parse(job / "parity.xml").getroot()
     assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
@@ -78,8 +66,8 @@ def test_the_workflow(repository: Path, path_without_mxnet: str, tmp_path: Path)
     data = bytearray((job / "model" / "model.safetensors").read_bytes())
     data[-3] ^= 0x40
     (job / "model" / "model.safetensors").write_bytes(data)
-    (job / "test_model.py").write_text(blocks("ci.md", "python")[0])
-    failed = shell("pytest -q test_model.py", job, path_without_mxnet)
+    (job / "test_model.py").write_text(block("docs/ci.md", "python"))
+    failed = shell("pytest -q test_model.py", job, PATH=path_without_mxnet)
     assert failed.exit_code == 1
     assert "FAILED: bort.params against model" in failed.stdout
     assert "hidden.1" in failed.stdout
@@ -88,20 +76,19 @@ def test_the_workflow(repository: Path, path_without_mxnet: str, tmp_path: Path)
 def test_the_job_has_no_mxnet(path_without_mxnet: str, tmp_path: Path) -> None:
     """The job above passes for the reference it replays: MXNet itself cannot be imported there."""
     (tmp_path / "test_import.py").write_text("import mxnet")
-    result = shell("pytest -q test_import.py", tmp_path, path_without_mxnet)
+    result = shell("pytest -q test_import.py", tmp_path, PATH=path_without_mxnet)
     assert result.exit_code != 0
     assert "not in this job" in result.stdout
 
 
 def test_the_digest_that_anyone_can_compute(tmp_path: Path) -> None:
     assert run("convert", DATA / "bort_tiny_mlm_fp16.params", tmp_path / "m", "--num-heads", "4").exit_code == 0
-    (code,) = blocks("publishing.md", "python")
-    result = run_command([sys.executable, "-c", code], cwd=tmp_path / "m")
+    result = run_command([sys.executable, "-c", block("docs/publishing.md", "python")], cwd=tmp_path / "m")
     assert (result.exit_code, result.stdout.strip()) == (0, tensor_digest(tmp_path / "m")), result.stderr
 
 
 def test_every_option_that_publishing_names_exists() -> None:
     known = run("publish", "--help").stdout + run("verify", "--help").stdout
-    named = set(re.findall(r"--[a-z-]+[a-z]", (DOCS / "publishing.md").read_text()))
+    named = set(re.findall(r"--[a-z-]+[a-z]", (ROOT / "docs" / "publishing.md").read_text()))
     assert len(named) > 5
     assert {option for option in named if option not in known} == set()
