@@ -3,6 +3,7 @@
 import gc
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -64,6 +65,11 @@ class _Group(click.Group):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Runs the command line; every error, click's own included, is one line and exit code 2."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(
+                stream, TextIOWrapper
+            ):  # an arrow that a terminal cannot show is no reason to fail after the work
+                stream.reconfigure(errors="replace")
         try:
             result = super().main(*arguments, **options | {"standalone_mode": False})
         except click.ClickException as error:

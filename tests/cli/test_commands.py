@@ -1,6 +1,7 @@
 """What the commands print and how they exit when all is well."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.support import (
     bort_shapes,
     listing,
     run,
+    run_command,
     run_process,
     write_list,
     write_sparse_list,
@@ -167,3 +169,19 @@ class TestConvert:
         result = run_process("convert", GOLDEN, tmp_path / "model", "--num-heads", "4")
         assert (result.exit_code, result.stderr) == (0, "")
         assert "\x1b" not in result.stdout
+
+
+def test_a_terminal_that_cannot_show_an_arrow(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "bort_convert",
+        "convert",
+        str(GOLDEN),
+        str(tmp_path / "model"),
+        "--num-heads",
+        "4",
+    ]
+    result = run_command(["env", "PYTHONIOENCODING=latin-1", *command])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"Converted {GOLDEN} ? {tmp_path}")
