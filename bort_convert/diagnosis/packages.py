@@ -1,18 +1,21 @@
 """The packages of each extra, and whether MXNet, which breaks in ways of its own, can be imported."""
 
-import json
 import platform
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
+
+from packaging.requirements import Requirement
 
 from bort_convert.diagnosis.finding import CONVERSION, PROOF, PUBLISHING, REPORT, TOKENIZER, Finding
 
 PACKAGES = (
     ("click", CONVERSION, ""),
     ("numpy", CONVERSION, ""),
+    ("packaging", CONVERSION, ""),
     ("rich", CONVERSION, ""),
     ("safetensors", CONVERSION, ""),
     ("tokenizers", TOKENIZER, ""),
@@ -25,11 +28,9 @@ PACKAGES = (
 """A distribution, what it is needed for, and the extra that it belongs to; the MXNet ones are in `check_mxnet`."""
 
 _PROBE = """
-import json, sys
-found = {}
+import sys
 def imported(name, version):
-    found[name] = version
-    print(json.dumps(found), flush=True)
+    print("imported", name, version, flush=True)
 imported("python", sys.version.split()[0])
 import numpy
 imported("numpy", numpy.__version__)
@@ -40,9 +41,15 @@ imported("mxnet", mxnet.__version__)
 import gluonnlp
 imported("gluonnlp", gluonnlp.__version__)
 assert mxnet.nd.ones((2, 2)).sum().asscalar() == 4
+import regex
+imported("regex", regex.__version__)
 """
-"""What the proof's MXNet side does first: it gives NumPy the ``bool`` that mxnet 1.9.1 reads on import."""
+"""What the proof's MXNet side does first: it gives NumPy the ``bool`` that mxnet 1.9.1 reads on import. GluonNLP's tokenizer
+takes regex, which GluonNLP itself imports that late."""
+_LAST = "regex"
+"""What the probe imports last: without it the probe did not come to its end, whatever the exit code says."""
 _TIMEOUT = 120
+_LATE = f"not imported within {_TIMEOUT} seconds"
 
 
 def check_packages() -> Iterator[Finding]:
@@ -56,32 +63,19 @@ def check_packages() -> Iterator[Finding]:
 
 
 def check_mxnet(python: str | None = None) -> Finding:
-    """Imports mxnet and gluonnlp in a process of ``python``, this interpreter unless given, and computes a sum with it."""
+    """Imports what the MXNet side takes in a process of ``python``, this interpreter unless given, and computes a sum with it."""
     command = python or sys.executable
-    try:
-        process = subprocess.run(
-            [command, "-W", "ignore", "-c", _PROBE],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
-    except OSError as error:
-        return _mxnet(
-            f"{command} cannot be run: {error.strerror}", f"command -v {command}  # name a Python that is there"
-        )
-    except subprocess.TimeoutExpired:
-        return _mxnet(f"not imported within {_TIMEOUT} seconds", f"{command} -c 'import mxnet'")
-    lines = [line for line in process.stdout.splitlines() if line.startswith("{")]
-    versions: dict[str, str] = json.loads(lines[-1]) if lines else {}
+    output, error = _ask(command, _PROBE)
+    said = [line.split() for line in output.splitlines()]
+    versions = {words[1]: words[2] for words in said if len(words) == 3 and words[0] == "imported"}
+    if "python" not in versions:
+        other = f"{shlex.quote(command)} --version  # name a Python that works"
+        return _mxnet(f"{command} is no Python that can be asked: {error or 'it says nothing'}", other)
     found = ", ".join(f"{name} {version}" for name, version in versions.items())
-    if process.returncode == 0:
+    if not error and _LAST in versions:
         return _mxnet(found, "")
-    last = (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-    return _mxnet(
-        f"{last} ({found or command})", mxnet_remedy(last, versions, command, sys.platform, platform.machine())
-    )
+    error = error or "it ended before all was imported"
+    return _mxnet(f"{error} ({found})", mxnet_remedy(error, versions, command, sys.platform, platform.machine()))
 
 
 def mxnet_remedy(error: str, versions: dict[str, str], python: str, system: str, machine: str) -> str:
@@ -89,20 +83,58 @@ def mxnet_remedy(error: str, versions: dict[str, str], python: str, system: str,
 
     ``versions`` is what was imported before that; ``system`` and ``machine`` are ``sys.platform`` and ``platform.machine()``.
     """
-    pip = "pip" if python == sys.executable else f"{python} -m pip"
+    wanted = requirements("mxnet")
+    if error == _LATE:
+        return shlex.join([python, "-c", "import mxnet"])
     if "libquadmath" in error:
         return "apt-get install libquadmath0  # or your system's package of that library"
     if match := re.search(r"lib[\w.+-]+\.so[\d.]*", error):
         return f"apt-file search {match[0]}  # and install the package that has it"
     if system == "win32" or (system == "darwin" and machine == "arm64"):
         return _ELSEWHERE
-    if _major_minor(versions.get("python", "")) >= (3, 13):
-        return "python3.12 -m pip install 'bort-convert[mxnet]'  # then --mxnet-python"
+    if _major_minor(versions["python"]) >= (3, 13):
+        return f"{pip_install('python3.12', wanted)}  # then --mxnet-python python3.12"
     if "No module named" in error:
-        return f"{pip} install 'mxnet>=1.9.1,<2' 'gluonnlp>=0.8.3,<0.9' 'numpy<2'"
+        return pip_install(python, wanted)
     if not versions.get("numpy", "1.").startswith("1."):
-        return f"{pip} install 'numpy<2'"
-    return f"{pip} install --force-reinstall 'mxnet>=1.9.1,<2' 'gluonnlp>=0.8.3,<0.9' 'numpy<2'"
+        return pip_install(python, [each for each in wanted if each.name == "numpy"])
+    return pip_install(python, wanted, "--force-reinstall")
+
+
+def requirements(extra: str = "") -> tuple[Requirement, ...]:
+    """What the installed bort-convert requires: for itself, or for an extra alone."""
+    every = [Requirement(text) for text in metadata.requires("bort-convert") or ()]
+    return tuple(each for each in every if _applies(each, extra) and not (extra and _applies(each, "")))
+
+
+def pip_install(python: str, wanted: Iterable[Requirement], *options: str) -> str:
+    """The command that installs the packages for ``python``."""
+    return shlex.join([python, "-m", "pip", "install", *options, *(f"{each.name}{each.specifier}" for each in wanted)])
+
+
+def _applies(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+
+def _ask(python: str, code: str) -> tuple[str, str]:
+    """What ``python`` prints when it runs the code, and why it failed, in one line; empty where it did not."""
+    try:
+        process = subprocess.run(
+            [python, "-W", "ignore", "-c", code],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except OSError as error:
+        return "", f"cannot be run: {error.strerror}"
+    except subprocess.TimeoutExpired as error:
+        return (error.stdout or b"").decode(errors="replace"), _LATE
+    if process.returncode == 0:
+        return process.stdout, ""
+    return process.stdout, (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
 
 
 _ELSEWHERE = "convert-bort record CHECKPOINT REFERENCE  # on Linux; then verify --reference"

@@ -1,6 +1,7 @@
 """The packages, and MXNet in a process of its own: real interpreters, broken on purpose."""
 
 import os
+import shutil
 import stat
 import sys
 import venv
@@ -8,8 +9,16 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-from bort_convert.diagnosis.packages import PACKAGES, check_mxnet, check_packages, mxnet_remedy
+from bort_convert.diagnosis.packages import (
+    PACKAGES,
+    check_mxnet,
+    check_packages,
+    mxnet_remedy,
+    pip_install,
+    requirements,
+)
 from tests.support import DATA
 
 ROOT = DATA.parents[1]
@@ -57,7 +66,7 @@ def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mxnet_works_here() -> None:
     finding = check_mxnet()
     assert finding.ok
-    assert f"mxnet {metadata.version('mxnet')}, gluonnlp {metadata.version('gluonnlp')}" in finding.found
+    assert f"mxnet {metadata.version('mxnet')}, gluonnlp {metadata.version('gluonnlp')}, regex " in finding.found
 
 
 def python_that_says(folder: Path, body: str) -> str:
@@ -82,7 +91,9 @@ LIBQUADMATH = "libquadmath.so.0: cannot open shared object file: No such file or
         (f"mxnet: raise OSError({LIBQUADMATH!r})", "libquadmath.so.0", "apt-get install libquadmath0"),
         ("mxnet: raise OSError('libgomp.so.1: no')", "libgomp", "apt-file search libgomp.so.1"),
         ("numpy: __version__ = '2.1.0'\nmxnet: raise AttributeError('x')", "numpy 2.1.0", " -m pip install 'numpy<2'"),
-        ("mxnet: raise ImportError('odd')", "odd", "--force-reinstall 'mxnet>=1.9.1,<2'"),
+        ("mxnet: raise ImportError('odd')", "odd", " -m pip install --force-reinstall "),
+        ("mxnet: import os; os._exit(0)", "it ended before all was imported (python 3.", "--force-reinstall"),
+        ("regex: raise ImportError('No module named r')", "No module named r (python 3.", " 'mxnet<2,>=1.9.1'"),
         ("mxnet: __version__ = '1'\ngluonnlp: raise ValueError('bad')", "mxnet 1)", "--force-reinstall"),
     ],
 )
@@ -104,7 +115,7 @@ def test_an_environment_without_mxnet(tmp_path: Path) -> None:
         if path is not None:
             os.environ["PYTHONPATH"] = path
     assert "No module named 'numpy'" in finding.found
-    assert finding.remedy == f"{python} -m pip install 'mxnet>=1.9.1,<2' 'gluonnlp>=0.8.3,<0.9' 'numpy<2'"
+    assert finding.remedy == pip_install(python, requirements("mxnet"))
 
 
 def test_no_such_interpreter(tmp_path: Path) -> None:
@@ -113,9 +124,23 @@ def test_no_such_interpreter(tmp_path: Path) -> None:
     assert not finding.ok
 
 
+@pytest.mark.parametrize("program", ["true", "false", "echo"])
+def test_a_program_that_is_no_interpreter(program: str) -> None:
+    """One that ends well has not said that MXNet is there."""
+    path = shutil.which(program)
+    assert path
+    finding = check_mxnet(path)
+    assert f"{path} is no Python that can be asked: " in finding.found
+    assert finding.remedy.startswith(f"{path} --version")
+
+
 def test_an_interpreter_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bort_convert.diagnosis.packages._TIMEOUT", 0.2)
-    assert "not imported within" in check_mxnet(python_that_says(tmp_path, "mxnet: import time; time.sleep(30)")).found
+    monkeypatch.setattr("bort_convert.diagnosis.packages._TIMEOUT", 3)
+    python = python_that_says(tmp_path, "numpy: import time; time.sleep(30)")
+    finding = check_mxnet(python)
+    assert "not imported within" in finding.found
+    assert "(python 3." in finding.found
+    assert finding.remedy == f"{python} -c 'import mxnet'"
 
 
 NO_MXNET = "ModuleNotFoundError: No module named 'mxnet'"
@@ -124,11 +149,11 @@ NO_MXNET = "ModuleNotFoundError: No module named 'mxnet'"
 @pytest.mark.parametrize(
     ("python", "system", "machine", "remedy"),
     [
-        ("3.11.7", "linux", "x86_64", "pip install 'mxnet"),
-        ("3.13.0", "linux", "x86_64", "python3.12 -m pip install"),
+        ("3.11.7", "linux", "x86_64", f"{sys.executable} -m pip install "),
+        ("3.13.0", "linux", "x86_64", "python3.12 -m pip install "),
         ("3.11.7", "win32", "AMD64", "convert-bort record"),
         ("3.11.7", "darwin", "arm64", "convert-bort record"),
-        ("3.11.7", "darwin", "x86_64", "pip install 'mxnet"),
+        ("3.11.7", "darwin", "x86_64", f"{sys.executable} -m pip install "),
     ],
 )
 def test_where_there_are_no_wheels(python: str, system: str, machine: str, remedy: str) -> None:
@@ -138,4 +163,16 @@ def test_where_there_are_no_wheels(python: str, system: str, machine: str, remed
 def test_mxnet_is_missed_before_numpy_is_blamed() -> None:
     """Where MXNet is not there at all, an older NumPy alone mends nothing."""
     remedy = mxnet_remedy(NO_MXNET, {"python": "3.11.7", "numpy": "2.4.6"}, sys.executable, "linux", "x86_64")
-    assert remedy == "pip install 'mxnet>=1.9.1,<2' 'gluonnlp>=0.8.3,<0.9' 'numpy<2'"
+    assert remedy == pip_install(sys.executable, requirements("mxnet"))
+
+
+def test_a_command_can_be_pasted() -> None:
+    """Whatever the folder of the interpreter is called."""
+    wanted = [Requirement("mxnet>=1.9.1,<2; extra == 'mxnet'"), Requirement("regex")]
+    assert pip_install("/my env/python", wanted) == "'/my env/python' -m pip install 'mxnet<2,>=1.9.1' regex"
+
+
+def test_requirements_of_an_extra_alone() -> None:
+    assert {"click", "numpy"} <= {each.name for each in requirements()}
+    assert {str(each.specifier) for each in requirements("mxnet") if each.name == "numpy"} == {"<2"}
+    assert not {each.name for each in requirements("mxnet")} & {"click", "torch"}
