@@ -1,6 +1,7 @@
 """Python, disk and memory, against what the released checkpoint takes."""
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,9 @@ def check_machine(folder: Path, temporary: Path) -> Iterator[Finding]:
         (folder, "disk here", CONVERSION_DISK, CONVERSION),
         (temporary, "disk for temporary files", PROOF_DISK, PROOF),
     ):
-        yield enough(what, purpose, shutil.disk_usage(path).free, needed, f"df -h {path}  # free some of it")
+        yield enough(
+            what, purpose, shutil.disk_usage(path).free, needed, f"df -h {shlex.quote(str(path))}  # free some of it"
+        )
     available = available_memory()
     for needed, purpose in ((CONVERSION_MEMORY, CONVERSION), (PROOF_MEMORY, PROOF)):
         if available is not None:
@@ -41,7 +44,10 @@ def enough(subject: str, needed_for: str, available: float, needed: float, remed
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
-    """Bytes of memory that can be had: what the kernel says, or less where a control group sets a limit; None if unknown."""
+    """Bytes of memory that can be had: what the kernel says, or less where a control group sets a limit; None if unknown.
+
+    A file's pages that nothing reads any more count as used in a control group, and are given back where memory is short.
+    """
     amounts = []
     try:
         for line in (root / "proc/meminfo").read_text().splitlines():
@@ -51,10 +57,12 @@ def available_memory(root: Path = Path("/")) -> int | None:
         if sys.platform != "linux":
             amounts.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     try:
-        limit = (root / "sys/fs/cgroup/memory.max").read_text().strip()
-        used = int((root / "sys/fs/cgroup/memory.current").read_text())
+        group = root / "sys/fs/cgroup"
+        limit = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+        kinds = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         if limit != "max":
-            amounts.append(max(0, int(limit) - used))
+            amounts.append(max(0, int(limit) - used + int(kinds.get("inactive_file", 0))))
     except OSError:
         pass  # no control groups of version 2
     return min(amounts, default=None)
@@ -62,7 +70,7 @@ def available_memory(root: Path = Path("/")) -> int | None:
 
 def _python() -> Finding:
     version = sys.version_info
-    remedy = "" if version >= OLDEST_PYTHON else "python3.11 -m pip install bort-convert"
+    remedy = "" if version >= OLDEST_PYTHON else "python3.11 -m pip install .  # in a checkout of bort-convert"
     return Finding("Python", CONVERSION, f"{version.major}.{version.minor}.{version.micro}, {sys.executable}", remedy)
 
 

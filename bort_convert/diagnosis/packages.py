@@ -1,32 +1,39 @@
-"""The packages of each extra, and whether MXNet, which breaks in ways of its own, can be imported."""
+"""The packages of each extra, and MXNet, which breaks in ways of its own: whether they can be imported."""
 
 import platform
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import metadata
+from itertools import chain
+from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from bort_convert.diagnosis.finding import CONVERSION, PROOF, PUBLISHING, REPORT, TOKENIZER, Finding
 
-PACKAGES = (
-    ("click", CONVERSION, ""),
-    ("numpy", CONVERSION, ""),
-    ("packaging", CONVERSION, ""),
-    ("rich", CONVERSION, ""),
-    ("safetensors", CONVERSION, ""),
-    ("tokenizers", TOKENIZER, ""),
-    ("huggingface_hub", PUBLISHING, ""),
-    ("torch", PROOF, "torch"),
-    ("transformers", PROOF, "torch"),
-    ("matplotlib", REPORT, "report"),
-    ("jinja2", REPORT, "report"),
-)
-"""A distribution, what it is needed for, and the extra that it belongs to; the MXNet ones are in `check_mxnet`."""
+_EXTRAS = {"": CONVERSION, "torch": PROOF, "report": REPORT}
+"""What the packages of each extra are for, the empty one being those that are always installed; MXNet's are in `check_mxnet`."""
+_PURPOSES = {"tokenizers": TOKENIZER, "huggingface-hub": PUBLISHING}
+"""Packages that are for something else than the rest of their extra."""
+_MODULES = {"transformers": "transformers.models.bert.modeling_bert"}
+"""What is imported where the package's own name proves little: Transformers imports its models, and PyTorch, when asked."""
 
+_IMPORTED = "imported"
+_IMPORT = f"""
+import importlib, sys
+for module in sys.argv[1:]:
+    try:
+        importlib.import_module(module)
+        print(module, {_IMPORTED!r}, flush=True)
+    except Exception as error:
+        print(module, type(error).__name__ + ":", *str(error).splitlines()[-1:], flush=True)
+"""
 _PROBE = """
 import sys
 def imported(name, version):
@@ -48,18 +55,54 @@ imported("regex", regex.__version__)
 takes regex, which GluonNLP itself imports that late."""
 _LAST = "regex"
 """What the probe imports last: without it the probe did not come to its end, whatever the exit code says."""
+_CUT_SHORT = "it ended before all was imported"
 _TIMEOUT = 120
 _LATE = f"not imported within {_TIMEOUT} seconds"
 
 
-def check_packages() -> Iterator[Finding]:
-    """Each package that is imported into this process, with its version."""
-    for name, needed_for, extra in PACKAGES:
-        remedy = f"pip install 'bort-convert[{extra}]'" if extra else "pip install --force-reinstall bort-convert"
-        try:
-            yield Finding(name, needed_for, metadata.version(name))
-        except metadata.PackageNotFoundError:
-            yield Finding(name, needed_for, "not installed", remedy)
+def check_packages() -> tuple[Finding, ...]:
+    """Each package that this interpreter runs: its version, and whether it can be imported; the extras side by side."""
+    with ThreadPoolExecutor(len(_EXTRAS)) as pool:
+        return tuple(chain.from_iterable(pool.map(check_extra, _EXTRAS)))
+
+
+def check_extra(extra: str) -> tuple[Finding, ...]:
+    """The packages of an extra, imported in one process: Transformers imports PyTorch, which takes seconds, in any case."""
+    wanted = {each: _version(each.name) for each in requirements(extra)}
+    modules = {each: _module(each.name) for each, version in wanted.items() if _will_do(each, version)}
+    output, ended = _ask(sys.executable, _IMPORT, *modules.values())
+    said = dict(line.split(" ", 1) for line in output.splitlines() if " " in line)
+
+    def check(each: Requirement, version: str) -> Finding:
+        finding = partial(Finding, each.name, _PURPOSES.get(canonicalize_name(each.name), _EXTRAS[extra]))
+        if each not in modules:
+            found = f"{version}, must be {each.specifier}" if version else "not installed"
+            return finding(found, pip_install(sys.executable, [each]))
+        module = modules[each]
+        error = said.get(module, ended or _CUT_SHORT)
+        if error == _IMPORTED:
+            return finding(version)
+        if error == _LATE:
+            return finding(f"{version}: {error}", shlex.join([sys.executable, "-c", f"import {module}"]))
+        # What fails may be another package of the extra: an old PyTorch that a newer Transformers no longer takes.
+        return finding(f"{version}: {error}", pip_install(sys.executable, wanted, "--force-reinstall"))
+
+    return tuple(check(each, version) for each, version in wanted.items())
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _will_do(requirement: Requirement, version: str) -> bool:
+    return bool(version) and requirement.specifier.contains(version, prereleases=True)
+
+
+def _module(name: str) -> str:
+    return _MODULES.get(name, name.replace("-", "_"))
 
 
 def check_mxnet(python: str | None = None) -> Finding:
@@ -74,7 +117,7 @@ def check_mxnet(python: str | None = None) -> Finding:
     found = ", ".join(f"{name} {version}" for name, version in versions.items())
     if not error and _LAST in versions:
         return _mxnet(found, "")
-    error = error or "it ended before all was imported"
+    error = error or _CUT_SHORT
     return _mxnet(f"{error} ({found})", mxnet_remedy(error, versions, command, sys.platform, platform.machine()))
 
 
@@ -102,25 +145,29 @@ def mxnet_remedy(error: str, versions: dict[str, str], python: str, system: str,
 
 
 def requirements(extra: str = "") -> tuple[Requirement, ...]:
-    """What the installed bort-convert requires: for itself, or for an extra alone."""
-    every = [Requirement(text) for text in metadata.requires("bort-convert") or ()]
+    """What the installed bort-convert requires, for itself or for an extra alone; where it is not installed, itself."""
+    try:
+        every = [Requirement(text) for text in metadata.requires("bort-convert") or ()]
+    except metadata.PackageNotFoundError:
+        extras = f"[{extra}]" if extra else ""
+        return (Requirement(f"bort-convert{extras} @ {Path(__file__).parents[2].as_uri()}"),)
     return tuple(each for each in every if _applies(each, extra) and not (extra and _applies(each, "")))
 
 
 def pip_install(python: str, wanted: Iterable[Requirement], *options: str) -> str:
     """The command that installs the packages for ``python``."""
-    return shlex.join([python, "-m", "pip", "install", *options, *(f"{each.name}{each.specifier}" for each in wanted)])
+    return shlex.join([python, "-m", "pip", "install", *options, *(str(each).partition(";")[0] for each in wanted)])
 
 
 def _applies(requirement: Requirement, extra: str) -> bool:
     return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
 
-def _ask(python: str, code: str) -> tuple[str, str]:
+def _ask(python: str, code: str, *arguments: str) -> tuple[str, str]:
     """What ``python`` prints when it runs the code, and why it failed, in one line; empty where it did not."""
     try:
         process = subprocess.run(
-            [python, "-W", "ignore", "-c", code],
+            [python, "-W", "ignore", "-c", code, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -1,6 +1,7 @@
 """GluonNLP's cache and the Hub token."""
 
 import hashlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ def test_the_files_are_bort_s(cached: CachedFile) -> None:
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MXNET_HOME", str(tmp_path))
-    (tmp_path / "models").mkdir()
-    return tmp_path / "models"
+    """In a folder whose name a shell would take for two."""
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "my cache"))
+    (tmp_path / "my cache" / "models").mkdir(parents=True)
+    return tmp_path / "my cache" / "models"
 
 
 def test_an_empty_cache(models: Path) -> None:
@@ -40,14 +42,14 @@ def test_a_whole_file_and_a_damaged_one(models: Path) -> None:
     good, bad = check_cache(files)
     assert good.ok
     assert bad.found.endswith(f"must have {files[1].sha1}")
-    assert bad.remedy == f"rm {models / 'b.json'}"
+    assert bad.remedy == f"rm '{models / 'b.json'}'"
 
 
 def test_what_cannot_be_read(models: Path) -> None:
     (models / "a.vocab").mkdir()
     (finding,) = check_cache([CachedFile("a.vocab", "0", "vocabulary")])
     assert finding.found == f"{models / 'a.vocab'}: cannot be read: Is a directory"
-    assert finding.remedy == f"ls -l {models / 'a.vocab'}"
+    assert finding.remedy == f"ls -l '{models / 'a.vocab'}'"
 
 
 def test_the_cache_is_in_the_home_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,3 +70,8 @@ def test_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_from_the_environment")
     assert check_token().ok
     assert "hf_from" not in repr(check_token())
+
+
+def test_a_token_that_nothing_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert (check_token().found, check_token().ok) == ("not known without huggingface_hub", False)

@@ -21,10 +21,11 @@ def meminfo(root: Path, kilobytes: int) -> Path:
     return root
 
 
-def control_group(root: Path, limit: str, used: int) -> Path:
+def control_group(root: Path, limit: str, used: int, inactive: int = 0) -> Path:
     (root / "sys/fs/cgroup").mkdir(parents=True, exist_ok=True)
     (root / "sys/fs/cgroup/memory.max").write_text(limit + "\n")
     (root / "sys/fs/cgroup/memory.current").write_text(f"{used}\n")
+    (root / "sys/fs/cgroup/memory.stat").write_text(f"anon 5\nfile 7\ninactive_file {inactive}\nactive_file 9\n")
     return root
 
 
@@ -36,6 +37,8 @@ def test_memory_as_the_kernel_says(tmp_path: Path) -> None:
 def test_memory_of_a_control_group(tmp_path: Path) -> None:
     control_group(meminfo(tmp_path, 1000), "5000", 1000)
     assert available_memory(tmp_path) == 4000
+    control_group(tmp_path, "5000", 4800, inactive=3000)
+    assert available_memory(tmp_path) == 3200
     control_group(tmp_path, "5000", 6000)
     assert available_memory(tmp_path) == 0
 
@@ -50,6 +53,14 @@ def test_this_machine(tmp_path: Path) -> None:
         "Python", "disk here", "disk for temporary files", "memory", "memory",
     ]  # fmt: skip
     assert findings[0].ok
+
+
+def test_a_full_disk_in_a_folder_with_a_blank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bort_convert.diagnosis.machine.CONVERSION_DISK", 1e18)
+    folder = tmp_path / "my models"
+    folder.mkdir()
+    remedies = [finding.remedy for finding in check_machine(folder, tmp_path) if finding.subject == "disk here"]
+    assert remedies == [f"df -h '{folder}'  # free some of it"]
 
 
 def test_a_python_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

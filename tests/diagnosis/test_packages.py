@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from bort_convert.diagnosis.finding import CONVERSION, PROOF, PUBLISHING, REPORT, TOKENIZER, Finding
 from bort_convert.diagnosis.packages import (
-    PACKAGES,
+    check_extra,
     check_mxnet,
     check_packages,
     mxnet_remedy,
@@ -22,51 +23,6 @@ from bort_convert.diagnosis.packages import (
 from tests.support import DATA
 
 ROOT = DATA.parents[1]
-
-
-def test_every_package_of_the_extras_is_looked_at() -> None:
-    """Held against pyproject.toml, so that a new dependency is not forgotten."""
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-
-    def names(requirements: list[str]) -> set[str]:
-        return {requirement.split(">")[0].split("<")[0] for requirement in requirements}
-
-    assert {name for name, _, extra in PACKAGES if not extra} == names(project["dependencies"])
-    for extra in ("torch", "report"):
-        assert {name for name, _, known in PACKAGES if known == extra} == names(extras[extra])
-
-
-def test_versions() -> None:
-    findings = {finding.subject: finding for finding in check_packages()}
-    assert set(findings) == {name for name, _, _ in PACKAGES}
-    for name, finding in findings.items():
-        assert finding.ok
-        assert finding.found == metadata.version(name)
-
-
-def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = metadata.version
-
-    def version(name: str) -> str:
-        if name in ("torch", "numpy"):
-            raise metadata.PackageNotFoundError(name)
-        return real(name)
-
-    monkeypatch.setattr(metadata, "version", version)
-    wrong = {finding.subject: finding.remedy for finding in check_packages() if not finding.ok}
-    assert wrong == {
-        "torch": "pip install 'bort-convert[torch]'",
-        "numpy": "pip install --force-reinstall bort-convert",
-    }
-
-
-def test_mxnet_works_here() -> None:
-    finding = check_mxnet()
-    assert finding.ok
-    assert f"mxnet {metadata.version('mxnet')}, gluonnlp {metadata.version('gluonnlp')}, regex " in finding.found
 
 
 def python_that_says(folder: Path, body: str) -> str:
@@ -80,6 +36,103 @@ def python_that_says(folder: Path, body: str) -> str:
     script.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec {sys.executable} "$@"\n')
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     return str(script)
+
+
+@pytest.fixture(scope="module")
+def here() -> tuple[Finding, ...]:
+    """This environment, which has everything."""
+    return check_packages()
+
+
+def test_every_extra_is_looked_at(here: tuple[Finding, ...]) -> None:
+    """Held against pyproject.toml, so that a new extra is not forgotten; the packages of each are read from the metadata."""
+    import tomllib
+
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    assert extras - {"all", "test", "dev"} == {"mxnet", "torch", "report"}
+    assert {finding.needed_for for finding in here} == {
+        CONVERSION, TOKENIZER, PUBLISHING, PROOF, REPORT,
+    }  # fmt: skip
+
+
+def test_versions(here: tuple[Finding, ...]) -> None:
+    assert {"numpy", "tokenizers", "huggingface-hub", "torch", "transformers", "jinja2"} <= {
+        finding.subject for finding in here
+    }
+    for finding in here:
+        assert finding.ok
+        assert finding.found == metadata.version(finding.subject)
+
+
+def faults(extra: str) -> dict[str, tuple[str, str]]:
+    return {finding.subject: (finding.found, finding.remedy) for finding in check_extra(extra) if not finding.ok}
+
+
+def test_a_package_that_is_missing_and_one_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "torch":
+            raise metadata.PackageNotFoundError(name)
+        return "4.20.0"
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert faults("torch") == {
+        "torch": ("not installed", f"{sys.executable} -m pip install 'torch>=2.4'"),
+        "transformers": ("4.20.0, must be >=5.0", f"{sys.executable} -m pip install 'transformers>=5.0'"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("raise OSError('first line\\nlibcudart.so.13: cannot open')", "OSError: libcudart.so.13: cannot open"),
+        ("raise ValueError", "ValueError:"),
+        ("import os; os._exit(3)", "exit code 3"),
+        ("import os; os._exit(0)", "it ended before all was imported"),
+    ],
+)
+def test_a_package_that_cannot_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, found: str
+) -> None:
+    """It is installed, in a version that will do, and what imports it fails with it."""
+    python = python_that_says(tmp_path, f"torch: {code}")
+    monkeypatch.setattr(sys, "executable", python)
+    wrong = faults("torch")
+    remedy = f"{python} -m pip install --force-reinstall 'torch>=2.4' 'transformers>=5.0'"
+    assert wrong["torch"] == (f"{metadata.version('torch')}: {found}", remedy)
+    assert wrong["transformers"][1] == remedy
+
+
+def test_one_broken_package_of_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", python_that_says(tmp_path, "click: raise ImportError('odd')"))
+    assert list(faults("")) == ["click"]
+
+
+def test_a_package_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bort_convert.diagnosis.packages._TIMEOUT", 1)
+    python = python_that_says(tmp_path, "torch: import time; time.sleep(30)")
+    monkeypatch.setattr(sys, "executable", python)
+    found, remedy = faults("torch")["torch"]
+    assert "not imported within" in found
+    assert remedy == f"{python} -c 'import torch'"
+
+
+def test_a_checkout_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it requires is not known; installing it mends that."""
+
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", missing)
+    monkeypatch.setattr(metadata, "version", missing)
+    remedy = f"{sys.executable} -m pip install 'bort-convert[torch] @ {ROOT.as_uri()}'"
+    assert faults("torch") == {"bort-convert": ("not installed", remedy)}
+    assert pip_install("python", requirements()) == f"python -m pip install 'bort-convert @ {ROOT.as_uri()}'"
+
+
+def test_mxnet_works_here() -> None:
+    finding = check_mxnet()
+    assert finding.ok
+    assert f"mxnet {metadata.version('mxnet')}, gluonnlp {metadata.version('gluonnlp')}, regex " in finding.found
 
 
 LIBQUADMATH = "libquadmath.so.0: cannot open shared object file: No such file or directory"
