@@ -76,7 +76,7 @@ def test_a_package_that_is_missing_and_one_that_is_too_old(monkeypatch: pytest.M
 
     monkeypatch.setattr(metadata, "version", version)
     assert faults("torch") == {
-        "torch": ("not installed", f"{sys.executable} -m pip install 'torch>=2.4'"),
+        "torch": ("not installed", f"{sys.executable} -m pip install 'torch>=2.6'"),
         "transformers": ("4.20.0, must be >=5.0", f"{sys.executable} -m pip install 'transformers>=5.0'"),
     }
 
@@ -97,7 +97,7 @@ def test_a_package_that_cannot_be_imported(
     python = python_that_says(tmp_path, f"torch: {code}")
     monkeypatch.setattr(sys, "executable", python)
     wrong = faults("torch")
-    remedy = f"{python} -m pip install --force-reinstall 'torch>=2.4' 'transformers>=5.0'"
+    remedy = f"{python} -m pip install --force-reinstall 'torch>=2.6' 'transformers>=5.0'"
     assert wrong["torch"] == (f"{metadata.version('torch')}: {found}", remedy)
     assert wrong["transformers"][1] == remedy
 
