@@ -1,5 +1,6 @@
 """The upload: one commit through huggingface_hub, then what the Hub has is held against what was meant."""
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,14 +41,12 @@ def upload(
     The token is that of ``HF_TOKEN`` or ``hf auth login``. What an interrupted upload had sent is not sent again. Raises
     HubError, whose message says what was done and what was not.
     """
-    from huggingface_hub import HfApi, get_token
+    from huggingface_hub import HfApi
 
-    if get_token() is None:
-        raise HubError("no token for the Hub; run: hf auth login, or set HF_TOKEN; nothing was done")
-    api = HfApi(library_name="bort-convert", library_version=__version__)
     repo_id, revision = publication.repo_id, publication.revision
     state = _State("nothing was done")
     with _quiet() as warnings, _one_line(state), tempfile.TemporaryDirectory(prefix="bort-convert-") as temporary:
+        api = HfApi(token=_token(), library_name="bort-convert", library_version=__version__)
         folder = _stage(publication, Path(temporary) / "files")
         progress("Creating the repository")
         url = api.create_repo(repo_id, private=private or None, exist_ok=True)
@@ -72,6 +71,18 @@ def upload(
             *_compare_tensors(api, publication, Path(temporary) / "back", commit.oid),
         )
     return Upload(str(url), commit.oid, tuple(warnings), differences)
+
+
+def _token() -> str:
+    """The user's token. One that no header can hold is refused here: the HTTP library's error would show it."""
+    from huggingface_hub import get_token
+
+    token = get_token()
+    if token is None:
+        raise HubError("no token for the Hub; run: hf auth login, or set HF_TOKEN; nothing was done")
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise HubError("the Hub token has characters that no token has; set HF_TOKEN again; nothing was done")
+    return token
 
 
 @dataclass

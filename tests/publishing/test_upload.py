@@ -173,6 +173,23 @@ class TestFailures:
         assert message == "no token for the Hub; run: hf auth login, or set HF_TOKEN; nothing was done"
         assert hub.requests == []
 
+    @pytest.mark.parametrize("token", ["hf_SECRET\x0cSECRET", "hf_SECRET\u201d", "hf_SECRET SECRET", "hf_SECRET\x7f"])
+    def test_a_token_that_is_none_is_not_shown(
+        self, verified_once: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, token: str
+    ) -> None:
+        monkeypatch.setenv("HF_TOKEN", token)
+        message = failure(publish(verified_once))
+        assert message == "the Hub token has characters that no token has; set HF_TOKEN again; nothing was done"
+        assert hub.requests == []
+
+    def test_the_token_is_sent_where_it_is_not_sent_by_default(
+        self, verified_once: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from huggingface_hub import constants
+
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
+        assert publish(verified_once, "--private").exit_code == 0
+
     def test_offline(self, verified_once: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         from huggingface_hub import constants
         from huggingface_hub.utils import _http
