@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from bort_convert import __version__
 from bort_convert.conversion.pytorch_writer import PYTORCH_NAME
 from bort_convert.conversion.safetensors_writer import MODEL_NAME
-from bort_convert.errors import BortConvertError, HubError
+from bort_convert.errors import BortConvertError, HubError, ModelFolderError
 from bort_convert.publishing.digest import tensor_digest
-from bort_convert.publishing.publication import Publication
+from bort_convert.publishing.publication import Publication, PublishedFile
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+_HTTP_LIBRARIES = ("httpx", "httpx2", "requests")
+"""What huggingface_hub speaks HTTP with, by its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ def upload(
     """Creates the repository where it does not exist, commits all files at once, and compares what the Hub then has.
 
     The token is that of ``HF_TOKEN`` or ``hf auth login``. What an interrupted upload had sent is not sent again. Raises
-    HubError, whose message says what was done and what was not.
+    HubError, whose message says what was done and what was not, and ModelFolderError where a file is not the one of the
+    ``publication`` any more.
     """
     from huggingface_hub import HfApi
 
@@ -47,7 +51,7 @@ def upload(
     state = _State("nothing was done")
     with _quiet() as warnings, _one_line(state), tempfile.TemporaryDirectory(prefix="bort-convert-") as temporary:
         api = HfApi(token=_token(), library_name="bort-convert", library_version=__version__)
-        folder = _stage(publication, Path(temporary) / "files")
+        additions = [_addition(publication, file) for file in publication.files]
         progress("Creating the repository")
         url = api.create_repo(repo_id, private=private or None, exist_ok=True)
         state.done = f"{repo_id} exists, no commit to it was confirmed"
@@ -56,19 +60,17 @@ def upload(
         if revision and not revision.startswith("refs/"):
             api.create_branch(repo_id, branch=revision, exist_ok=True)
         progress("Uploading")
-        commit = api.upload_folder(
-            repo_id=repo_id,
-            folder_path=folder,
+        commit = api.create_commit(
+            repo_id,
+            [*additions, *_deletions(api, publication)],
             revision=revision,
-            allow_patterns=[file.name for file in publication.files],
-            delete_patterns=[MODEL_NAME, PYTORCH_NAME],  # what Transformers would load instead; ours is not deleted
             commit_message=f"Publish {publication.model_file} with bort-convert {__version__}",
         )
         state.done = f"everything was committed ({commit.oid}), but not compared with what was sent"
         progress("Comparing")
         differences = (
-            *_compare_files(api, publication, folder, commit.oid),
-            *_compare_tensors(api, publication, Path(temporary) / "back", commit.oid),
+            *_compare_files(api, publication, additions, commit.oid),
+            *_compare_tensors(api, publication, Path(temporary), commit.oid),
         )
     return Upload(str(url), commit.oid, tuple(warnings), differences)
 
@@ -92,18 +94,32 @@ class _State:
     done: str
 
 
-def _stage(publication: Publication, folder: Path) -> Path:
-    """A folder with the files that are published: links to the large ones, and nothing beside them."""
-    folder.mkdir()
-    for file in publication.files:
-        if isinstance(file.content, Path):
-            (folder / file.name).symlink_to(file.content.resolve())
-        else:
-            (folder / file.name).write_bytes(file.content.encode())
-    return folder
+def _addition(publication: Publication, file: PublishedFile) -> "CommitOperationAdd":
+    """A file as it is sent, held against what was checked: its bytes, which nobody can change any more, or, for the weights,
+    its path and the SHA-256 that the Hub will hold the bytes against."""
+    from huggingface_hub import CommitOperationAdd
+
+    content = file.content.encode() if isinstance(file.content, str) else file.content
+    if isinstance(content, Path) and file.name != publication.model_file:
+        content = content.read_bytes()
+    addition = CommitOperationAdd(file.name, content)
+    if addition.upload_info.sha256.hex() != file.sha256:
+        raise ModelFolderError(f"{file.content}: has changed since it was checked; publish again; nothing was done")
+    return addition
 
 
-def _compare_files(api: "HfApi", publication: Publication, folder: Path, commit: str) -> Iterator[str]:
+def _deletions(api: "HfApi", publication: Publication) -> list["CommitOperationDelete"]:
+    """The model file in the other format, which Transformers would load instead."""
+    from huggingface_hub import CommitOperationDelete
+
+    present = api.list_repo_files(publication.repo_id, revision=publication.revision)
+    stale = {MODEL_NAME, PYTORCH_NAME} - {publication.model_file}
+    return [CommitOperationDelete(name) for name in present if name in stale]
+
+
+def _compare_files(
+    api: "HfApi", publication: Publication, additions: Sequence["CommitOperationAdd"], commit: str
+) -> Iterator[str]:
     """The Hub's own account of the commit: SHA-256 and size of files in large storage, Git's hash of the others."""
     from huggingface_hub.hf_api import RepoFile
     from huggingface_hub.utils.sha import git_hash
@@ -111,20 +127,24 @@ def _compare_files(api: "HfApi", publication: Publication, folder: Path, commit:
     names = [file.name for file in publication.files]
     infos = api.get_paths_info(publication.repo_id, names, revision=commit)
     found = {info.path: info for info in infos if isinstance(info, RepoFile)}
-    for file in publication.files:
+    for file, addition in zip(publication.files, additions, strict=True):
         info = found.get(file.name)
         if info is None:
             yield f"{file.name} is not in the commit"
         elif info.lfs:
             if info.lfs.sha256 != file.sha256:
                 yield f"{file.name} has SHA-256 {info.lfs.sha256}, sent was {file.sha256}"
-        elif info.blob_id != git_hash((folder / file.name).read_bytes()):
-            yield f"{file.name} is not the file that was sent"
+        else:
+            with addition.as_file() as sent:
+                if info.blob_id != git_hash(sent.read()):
+                    yield f"{file.name} is not the file that was sent"
 
 
 def _compare_tensors(api: "HfApi", publication: Publication, folder: Path, commit: str) -> Iterator[str]:
     """The model file as anyone gets it, downloaded again: the digest of its tensors against the card's."""
-    api.hf_hub_download(publication.repo_id, publication.model_file, revision=commit, local_dir=folder)
+    # Forced, for huggingface_hub would else copy it from its cache.
+    name = publication.model_file
+    api.hf_hub_download(publication.repo_id, name, revision=commit, local_dir=folder, force_download=True)
     try:
         digest = tensor_digest(folder)
     except BortConvertError as error:
@@ -169,7 +189,6 @@ def _one_line(state: _State) -> Iterator[None]:
 
 def _reason(error: BaseException) -> str:
     """What went wrong and what to do. The cause of an error that only says which file it was is looked for."""
-    from httpx2 import TransportError
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     chain: list[Any] = [error]
@@ -180,7 +199,7 @@ def _reason(error: BaseException) -> str:
             return "HF_HUB_OFFLINE is set, which forbids to use the network; unset it"
         if isinstance(each, HfHubHTTPError) and each.response is not None:
             return _refusal(each.response.status_code, each)
-        if isinstance(each, TransportError | ConnectionError):
+        if isinstance(each, ConnectionError) or type(each).__module__.partition(".")[0] in _HTTP_LIBRARIES:
             return f"the connection to the Hub failed ({_first_line(each)}); run the command again, only what is missing is sent"
     return f"the Hub's client failed: {_first_line(error)}"
 

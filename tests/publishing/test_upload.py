@@ -3,11 +3,15 @@
 import hashlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from bort_convert.errors import ModelFolderError
+from bort_convert.publishing.publication import prepare
+from bort_convert.publishing.upload import upload
 from tests.publishing.hub import CUT, READ_ONLY_TOKEN, TOKEN, Hub
 from tests.support import DATA, Result, run, run_command
 
@@ -165,6 +169,31 @@ class TestWhatTheHubHasIsCompared:
         hub.fail("POST", "/paths-info/", 403)
         assert "everything was committed (" in failure(publish(verified_once))
 
+    def test_what_is_in_the_cache_is_downloaded_again(
+        self, verified_once: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from huggingface_hub import constants, hf_hub_download
+
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        assert publish(verified_once).exit_code == 0
+        hf_hub_download(NAME, "model.safetensors")
+        hub.tamper_download = lambda path, content: content[:-1] + bytes([content[-1] ^ 1])
+        result = publish(verified_once)
+        assert result.exit_code == 1
+        assert "the tensors' digest is " in result.stdout
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_file_that_changes_between_the_checks_and_the_upload(verified: Path, hub: Hub, name: str) -> None:
+    (verified / "tokenizer.json").write_text("{}")
+    publication = prepare(verified, NAME, allow_unverified=True)
+    path = verified / name
+    path.write_bytes(path.read_bytes() + b"\n")
+    message = re.escape(f"{path}: has changed since it was checked; publish again; nothing was done")
+    with pytest.raises(ModelFolderError, match=message):
+        upload(publication)
+    assert hub.requests == []
+
 
 class TestFailures:
     def test_no_token(self, verified_once: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,8 +304,11 @@ class TestFailures:
         assert set(published(hub)) == FILES
 
     def test_nobody_there(self, verified_once: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whichever HTTP library huggingface_hub has, which this package does not ask for."""
         from huggingface_hub import constants
 
+        for library in ("httpx", "httpx2", "requests"):
+            monkeypatch.setitem(sys.modules, library, None)
         monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
         message = failure(publish(verified_once))
         assert message.startswith("the connection to the Hub failed (")
