@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bort_convert import __version__
+from bort_convert.conversion.contents import TEXT_FILES
 from bort_convert.conversion.pytorch_writer import PYTORCH_NAME
 from bort_convert.conversion.safetensors_writer import MODEL_NAME
 from bort_convert.errors import BortConvertError, HubError, ModelFolderError
+from bort_convert.publishing.checks import HTML_REPORT_NAME, REPORT_NAME
 from bort_convert.publishing.digest import tensor_digest
 from bort_convert.publishing.publication import Publication, PublishedFile
 
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 
 _HTTP_LIBRARIES = ("httpx", "httpx2", "requests")
 """What huggingface_hub speaks HTTP with, by its version."""
+_REPLACED = {
+    *TEXT_FILES,
+    *(name + suffix for name in (MODEL_NAME, PYTORCH_NAME) for suffix in ("", ".index.json")),
+    REPORT_NAME,
+    HTML_REPORT_NAME,
+}
+"""What says something of the weights, and is deleted where this publication has no such file of its own. Of weights in several
+files the index is what Transformers looks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +119,11 @@ def _addition(publication: Publication, file: PublishedFile) -> "CommitOperation
 
 
 def _deletions(api: "HfApi", publication: Publication) -> list["CommitOperationDelete"]:
-    """The model file in the other format, which Transformers would load instead."""
+    """What an earlier publication, or another model, left there and this one does not replace: it would be of other weights."""
     from huggingface_hub import CommitOperationDelete
 
     present = api.list_repo_files(publication.repo_id, revision=publication.revision)
-    stale = {MODEL_NAME, PYTORCH_NAME} - {publication.model_file}
+    stale = _REPLACED - {file.name for file in publication.files}
     return [CommitOperationDelete(name) for name in present if name in stale]
 
 

@@ -131,7 +131,8 @@ def test_a_branch(verified_once: Path, hub: Hub) -> None:
 def test_other_weights_are_replaced(verified_once: Path, hub: Hub) -> None:
     assert publish(verified_once).exit_code == 0
     repository = hub.repositories[NAME]
-    repository.commit("main", published(hub) | {"pytorch_model.bin": b"old", "eval.txt": b"kept"}, "by hand")
+    others = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.safetensors.index.json")
+    repository.commit("main", published(hub) | dict.fromkeys(others, b"old") | {"eval.txt": b"kept"}, "by hand")
     assert publish(verified_once).exit_code == 0
     assert set(published(hub)) == FILES | {"eval.txt"}
 
@@ -377,6 +378,18 @@ def test_unverified_is_published_as_such(hub: Hub, tmp_path: Path) -> None:
     assert result.stderr.startswith("Not verified: ")
     assert b"**Not verified.**" in published(hub)["README.md"]
     assert "verification.json" not in published(hub)
+
+
+def test_nothing_of_an_earlier_publication_stays(verified: Path, hub: Hub) -> None:
+    """A proof of what is there no more, a tokenizer beside "There is no tokenizer here"."""
+    assert publish(verified).exit_code == 0
+    (verified / "tokenizer.json").write_text("{}")
+    assert publish(verified, "--allow-unverified").exit_code == 0
+    proof = {"verification.json", "verification.html"}
+    assert set(published(hub)) == (FILES | {"tokenizer.json"}) - proof
+    (verified / "tokenizer.json").unlink()
+    assert publish(verified).exit_code == 0
+    assert set(published(hub)) == FILES
 
 
 def test_what_the_hub_warns_of_is_shown(verified_once: Path, hub: Hub) -> None:
