@@ -13,6 +13,9 @@ from bort_convert.parity.result import ExportRounding, Residual, StageResult
 if TYPE_CHECKING:
     import numpy as np
 
+AS_GIVEN = "as given with --atol"
+"""The reason of a tolerance that is none of the budgets below."""
+
 FLOAT64_ATOL, FLOAT64_MAGNITUDE = 1e-12, 100.0
 FLOAT32_ATOL, FLOAT32_MAGNITUDE = 2e-5, 5.0
 FLOAT32_MLM_FACTOR = 5
@@ -54,7 +57,7 @@ def tolerance(dtype: str, stage: str, expected: "np.ndarray | None", atol: float
     import numpy as np
 
     if atol is not None:
-        return Tolerance(atol, 0.0, "as given with --atol")
+        return Tolerance(atol, 0.0, AS_GIVEN)
     base, magnitude, reason = _BUDGETS[dtype]
     if stage.endswith("logits") and expected is not None and expected.size:
         base *= max(1.0, float(np.abs(expected).max()) / magnitude)

@@ -9,7 +9,7 @@ from typing import Any
 from bort_convert.bort.tasks import TASKS
 from bort_convert.errors import CardError
 from bort_convert.publishing.checks import REPORT_NAME, ModelFolder
-from bort_convert.publishing.notices import changes
+from bort_convert.publishing.notices import changes, is_rounded
 
 PIPELINE_TAGS = {"encoder": "feature-extraction", "mlm": "fill-mask", "classifier": "text-classification"}
 """The Hub's name for what each head does."""
@@ -182,14 +182,19 @@ def _inexact(folder: ModelFolder, report: Mapping[str, Any] | None) -> Iterator[
                 "own eps they agree as the table says."
             )
         yield line
-    for rounding in sorted(report["export_rounding"] if report else (), key=lambda each: -each["largest"])[:1]:
-        yield (
-            f"The weights are rounded. The table is of the model before that, the tensors having been checked to be its, "
-            f"correctly rounded; the rounding moves outputs by at most {rounding['largest']:.1e} ({rounding['stage']}, float64)."
-        )
+    if is_rounded(folder):
+        yield "The weights are rounded." + (_rounding(report) if report else "")
     yield "GluonNLP sets the outputs at padded positions to zero, BERT does not; those positions were not compared."
     for warning in report["warnings"] if report else ():
         yield f"The verification warned: {warning}"
+
+
+def _rounding(report: Mapping[str, Any]) -> str:
+    line = " The table is of the model before that, the tensors having been checked to be its, correctly rounded"
+    moved = max(report["export_rounding"], key=lambda each: each["largest"], default=None)
+    if moved is None:
+        return f"{line}."
+    return f"{line}; the rounding moves outputs by at most {moved['largest']:.1e} ({moved['stage']}, float64)."
 
 
 def _load(folder: ModelFolder, repo_id: str, revision: str | None) -> str:

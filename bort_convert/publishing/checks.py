@@ -14,6 +14,8 @@ from bort_convert.conversion.model_file import model_file_path
 from bort_convert.conversion.record import RECORD_NAME
 from bort_convert.errors import ModelFolderError, UnverifiedError
 from bort_convert.parity.report import REPORT_VERSION
+from bort_convert.parity.stages import AS_GIVEN
+from bort_convert.parity.verify import DTYPES
 from bort_convert.publishing.digest import tensor_digest
 
 REPORT_NAME = "verification.json"
@@ -81,8 +83,8 @@ def read_report(path: Path) -> Mapping[str, Any]:
 def check_report(report: Mapping[str, Any], path: Path, folder: ModelFolder) -> None:
     """Raises UnverifiedError unless ``report`` tells of a verification of these very bytes that passed.
 
-    The verdict alone is not believed: every check and every stage must be there and have passed, and the digests of the
-    checkpoint, the model file and all other files must be the folder's now.
+    The verdict alone is not believed: every check and every stage must be there and have passed, in each of `DTYPES` and within
+    the budgets, and the digests of the checkpoint, the model file and all other files must be the folder's now.
     """
     try:
         outcomes = [part["passed"] is True for kind in ("checks", "stages") for part in report[kind]]
@@ -91,10 +93,20 @@ def check_report(report: Mapping[str, Any], path: Path, folder: ModelFolder) -> 
         verified = {**report["text_files_sha256"], folder.model_file: report["model_sha256"]}
         checkpoint_digest, _ = report["checkpoint_digest"], report["checkpoint_sha256"]
         for stage in report["stages"]:  # what the card shows
-            _ = stage["dtype"], stage["stage"], *(float(stage[name]) for name in ("largest", "mean", "atol"))
+            _ = (
+                stage["dtype"],
+                stage["stage"],
+                stage["tolerance_reason"],
+                *(float(stage[name]) for name in ("largest", "mean", "atol")),
+            )
         _ = report["versions"], report["warnings"], report["known_residual"], report["export_rounding"]
     except (KeyError, TypeError) as error:
         raise UnverifiedError(f"{path}: not a whole report ({error!r}); {_VERIFY}") from error
+    lacking = [dtype for dtype in DTYPES if dtype not in {stage["dtype"] for stage in report["stages"]}]
+    if lacking:
+        raise UnverifiedError(f"{path}: the outputs were not compared in {lacking[0]}; {_VERIFY}")
+    if any(stage["tolerance_reason"] == AS_GIVEN for stage in report["stages"]):
+        raise UnverifiedError(f"{path}: the outputs were allowed to differ {AS_GIVEN}; {_VERIFY}")
     if checkpoint_digest != folder.checkpoint_digest:
         raise UnverifiedError(
             f"{path}: speaks of another checkpoint (digest {checkpoint_digest[:12]}…) than {folder.path} was made from "

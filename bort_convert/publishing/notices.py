@@ -1,10 +1,13 @@
 """LICENSE and NOTICE of a published folder, as the Apache License 2.0 asks for in its section 4."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from bort_convert.publishing.checks import ModelFolder
 
+_WIDER = {"float16": ("float32", "float64"), "bfloat16": ("float32", "float64"), "float32": ("float64",)}
+"""The dtypes that hold every value of another."""
 _LICENSE = Path(__file__).with_name("LICENSE")
 
 
@@ -30,24 +33,35 @@ def notice_text(folder: ModelFolder) -> str:
 def changes(folder: ModelFolder) -> list[str]:
     """What the conversion changed, a sentence each."""
     tool, ledger = folder.record["tool"], folder.record["ledger"]
-    stored = {array["dtype"] for array in folder.record["source"]["arrays"]}
     lines = [
         f"The container was changed from {folder.record['source']['container']} to {_container(folder.model_file)}, with "
         f"{tool['name']} {tool['version']}.",
         "The tensors were given the names that Hugging Face Transformers has for them.",
     ]
-    if cast := _of(ledger, "cast"):
-        rounded = ", ".join(sorted({entry["dtype"] for entry in cast}))
-        lines.append(f"{len(cast)} tensors were rounded from {', '.join(sorted(stored))} to {rounded}.")
+    casts = _casts(folder)
+    for (stored, dtype), count in sorted(casts.items()):
+        how = "widened" if dtype in _WIDER.get(stored, ()) else "rounded"
+        lines.append(f"{count} tensors were {how} from {stored} to {dtype}{', exactly' if how == 'widened' else ''}.")
     if zero := _of(ledger, "zero"):
         lines.append(f"Tensors of zeros were added, which Transformers' BERT has and Bort lacks: {_names(zero)}.")
     if tied := _of(ledger, "tie"):
         lines.append(f"Tensors that are the same as another were left out: {_names(tied)}.")
     if unused := _of(ledger, "unused"):
         lines.append(f"{len(unused)} tensors that this model does not use were left out.")
-    if not cast:
+    if not is_rounded(folder):
         lines.append("No value was changed.")
     return lines
+
+
+def is_rounded(folder: ModelFolder) -> bool:
+    """Whether a tensor was given a dtype that does not hold every value of its own."""
+    return any(dtype not in _WIDER.get(stored, ()) for stored, dtype in _casts(folder))
+
+
+def _casts(folder: ModelFolder) -> Counter[tuple[str, str]]:
+    """How many tensors were cast from one dtype to another."""
+    stored = {array["name"]: array["dtype"] for array in folder.record["source"]["arrays"]}
+    return Counter((stored[entry["source"]], entry["dtype"]) for entry in _of(folder.record["ledger"], "cast"))
 
 
 def _of(ledger: list[dict[str, Any]], operation: str) -> list[dict[str, Any]]:

@@ -15,8 +15,17 @@ CHECKPOINT = DATA / "bort_tiny_mlm.params"
 @pytest.fixture(scope="session")
 def verified_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model folder of the golden MLM checkpoint, with the reports of its verification in it. Not to be changed."""
-    folder = tmp_path_factory.mktemp("verified") / "model"
-    assert run_process("convert", CHECKPOINT, folder, "--num-heads", "4").exit_code == 0
+    return _verified(tmp_path_factory.mktemp("verified") / "model")
+
+
+@pytest.fixture(scope="session")
+def verified_rounded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in float16. Not to be changed."""
+    return _verified(tmp_path_factory.mktemp("rounded") / "model", "--dtype", "float16")
+
+
+def _verified(folder: Path, *options: str) -> Path:
+    assert run_process("convert", CHECKPOINT, folder, "--num-heads", "4", *options).exit_code == 0
     reports = ("--json", folder / "verification.json", "--html", folder / "verification.html")
     result = run_process("verify", CHECKPOINT, folder, "--lengths", "1,5", *reports)
     assert (result.exit_code, result.stderr) == (0, ""), result.stdout

@@ -147,6 +147,26 @@ def test_a_regression(tmp_path: Path) -> None:
     assert "One output, a number: a regression." in unverified_card(converted(tmp_path, "regressor"))
 
 
+def test_the_table_of_rounded_weights_is_said_to_be_of_others(verified_rounded: Path) -> None:
+    report = json.loads((verified_rounded / "verification.json").read_text())
+    card = prepare(verified_rounded, "user/tiny").card
+    largest = max(report["export_rounding"], key=lambda each: each["largest"])
+    assert "**Verified.**" in card
+    assert "The weights are rounded. The table is of the model before that" in card
+    assert f"moves outputs by at most {largest['largest']:.1e} ({largest['stage']}, float64)." in card
+
+
+def test_wider_weights_are_not_rounded(tmp_path: Path) -> None:
+    options = ("--num-heads", "4", "--dtype", "float32")
+    assert run("convert", DATA / "bort_tiny_mlm_fp16.params", tmp_path / "m", *options).exit_code == 0
+    publication = prepare(tmp_path / "m", "user/tiny", allow_unverified=True)
+    (notice,) = (str(file.content) for file in publication.files if file.name == "NOTICE")
+    for text in (notice, publication.card):
+        assert "41 tensors were widened from float16 to float32, exactly." in text
+        assert "No value was changed." in text
+        assert "rounded" not in text
+
+
 def test_rounding_is_told(tmp_path: Path) -> None:
     folder = converted(tmp_path, "mlm", "--dtype", "float16")
     publication = prepare(folder, "user/tiny", allow_unverified=True)
@@ -154,6 +174,7 @@ def test_rounding_is_told(tmp_path: Path) -> None:
     assert "tensors were rounded from float32 to float16." in notice
     assert "tensors were rounded from float32 to float16." in publication.card
     assert "No value was changed." not in notice + publication.card
+    assert "The weights are rounded." in publication.card
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from bort_convert.errors import InvalidOptionError, ModelFolderError, UnverifiedError
+from bort_convert.parity.stages import tolerance
+from bort_convert.parity.verify import DTYPES
 from bort_convert.publishing.publication import Publication, prepare
 from tests.support import DATA, run
 
@@ -114,6 +116,19 @@ def set_no_checks(report: dict[str, Any]) -> None:
 def test_a_verification_that_did_not_pass(verified: Path, change: Callable[[dict[str, Any]], object]) -> None:
     change_report(verified, change)
     assert "the verification did not pass" in refused(verified)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_outputs_that_were_compared_in_one_dtype_alone(verified: Path, dtype: str) -> None:
+    """As ``--dtype`` leaves it."""
+    change_report(verified, lambda report: report.update(stages=[s for s in report["stages"] if s["dtype"] != dtype]))
+    assert f"the outputs were not compared in {dtype}" in refused(verified)
+
+
+def test_a_tolerance_of_ones_own(verified: Path) -> None:
+    reason = tolerance("float32", "embedding", None, 1e6).reason
+    change_report(verified, lambda report: report["stages"][-1].update(tolerance_reason=reason))
+    assert "the outputs were allowed to differ as given with --atol" in refused(verified)
 
 
 KEYS = (
