@@ -70,8 +70,11 @@ def prepare(
     model_dir = Path(model_dir)
     try:
         validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise InvalidOptionError(f"{repo_id!r} is not a repository's name on the Hub; give user/name") from error
+        namespaced = repo_id.count("/") == 1
+    except HFValidationError:
+        namespaced = False
+    if not namespaced:
+        raise InvalidOptionError(f"{repo_id!r} is not a repository's name on the Hub; give user/name")
     folder = read_folder(model_dir)
     report_path = Path(report) if report else model_dir / REPORT_NAME
     html_path = Path(html_report) if html_report else model_dir / HTML_REPORT_NAME

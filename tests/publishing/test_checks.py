@@ -211,7 +211,7 @@ def test_a_record_that_is_none(verified: Path, text: str) -> None:
         prepare(verified, "u/b", allow_unverified=True)
 
 
-@pytest.mark.parametrize("repo_id", ["", "a/b/c", "-x", "a b", "user/", "../x", "a//b"])
+@pytest.mark.parametrize("repo_id", ["", "bort", "a/b/c", "-x", "a b", "user/", "../x", "a//b"])
 def test_impossible_names(verified_once: Path, repo_id: str) -> None:
     with pytest.raises(InvalidOptionError, match="not a repository's name on the Hub; give user/name"):
         prepare(verified_once, repo_id)
