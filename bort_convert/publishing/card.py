@@ -87,6 +87,7 @@ def _body(folder: ModelFolder, repo_id: str, report: Mapping[str, Any] | None, r
         model_file=folder.model_file,
         model_sha256=folder.sha256[folder.model_file],
         tensor_digest=folder.tensor_digest,
+        recorded=_recorded(folder),
         tool_version=record["tool"]["version"],
         changes=_bullets(changes(folder)),
         parity=_parity(report) if report else _NO_PARITY,
@@ -124,6 +125,12 @@ def _what(folder: ModelFolder) -> str:
         f"{architecture['units']}, feed-forward layers of width {architecture['hidden_size']}, {architecture['max_length']} "
         f"positions, {architecture['vocab_size']:,} tokens; {parameters:,} parameters in {dtypes}. It is {head}."
     )
+
+
+def _recorded(folder: ModelFolder) -> str:
+    if folder.changed:
+        return "`conversion.json` has those of the conversion, after which tensors were changed, see below."
+    return "`conversion.json` says of every tensor where it came from and what its SHA-256 is."
 
 
 def _outputs(folder: ModelFolder) -> str:

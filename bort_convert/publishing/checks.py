@@ -16,7 +16,7 @@ from bort_convert.errors import ModelFolderError, UnverifiedError
 from bort_convert.parity.report import REPORT_VERSION
 from bort_convert.parity.stages import AS_GIVEN
 from bort_convert.parity.verify import DTYPES
-from bort_convert.publishing.digest import tensor_digest
+from bort_convert.publishing.digest import tensor_digests
 
 REPORT_NAME = "verification.json"
 HTML_REPORT_NAME = "verification.html"
@@ -26,7 +26,8 @@ HTML_REPORT_NAME = "verification.html"
 class ModelFolder:
     """A folder that `convert` wrote, hashed.
 
-    ``sha256`` has every file that is published of it, by name; ``record`` is its ``conversion.json``.
+    ``sha256`` has every file that is published of it, by name; ``record`` is its ``conversion.json``. ``changed`` names the
+    tensors that are not as the record has them: changed, added or taken out since.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class ModelFolder:
     sha256: Mapping[str, str]
     tensor_digest: str
     record: Mapping[str, Any]
+    changed: tuple[str, ...]
 
     @property
     def head(self) -> str:
@@ -54,17 +56,24 @@ def read_folder(model_dir: Path) -> ModelFolder:
             raise ModelFolderError(f"{model_dir}: has no {name}; give a folder that 'convert' wrote")
     record = read_json_object(model_dir / RECORD_NAME)
     model_file = model_file_path(model_dir)
-    digest = tensor_digest(model_dir)  # before the file's own digest: it tells best what is wrong with the file
+    digests = tensor_digests(model_dir)  # before the file's own digest: it tells best what is wrong with the file
     with model_file.open("rb") as file:
         model_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = ModelFolder(model_dir, model_file.name, {**text_files, model_file.name: model_sha256}, digest, record)
     try:
-        known = folder.head in HEADS and bool(folder.checkpoint_digest) and bool(record["ledger"])
+        known = record["architecture"]["head"] in HEADS and bool(record["source"]["digest"]) and bool(record["ledger"])
+        recorded = {entry["target"]: entry["sha256"] for entry in record["ledger"] if "sha256" in entry}
     except (KeyError, TypeError):
         known = False
     if not known:
         raise ModelFolderError(f"{model_dir / RECORD_NAME}: not a record of this tool; convert the checkpoint again")
-    return folder
+    return ModelFolder(
+        path=model_dir,
+        model_file=model_file.name,
+        sha256={**text_files, model_file.name: model_sha256},
+        tensor_digest=digests.total,
+        record=record,
+        changed=tuple(sorted({name for name, _ in recorded.items() ^ digests.sha256.items()})),
+    )
 
 
 def read_report(path: Path) -> Mapping[str, Any]:

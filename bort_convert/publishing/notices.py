@@ -8,6 +8,7 @@ from bort_convert.publishing.checks import ModelFolder
 
 _WIDER = {"float16": ("float32", "float64"), "bfloat16": ("float32", "float64"), "float32": ("float64",)}
 """The dtypes that hold every value of another."""
+_SHOWN = 5
 _LICENSE = Path(__file__).with_name("LICENSE")
 
 
@@ -31,7 +32,7 @@ def notice_text(folder: ModelFolder) -> str:
 
 
 def changes(folder: ModelFolder) -> list[str]:
-    """What the conversion changed, a sentence each."""
+    """What was changed, by the conversion and after it, a sentence each."""
     tool, ledger = folder.record["tool"], folder.record["ledger"]
     lines = [
         f"The container was changed from {folder.record['source']['container']} to {_container(folder.model_file)}, with "
@@ -48,7 +49,10 @@ def changes(folder: ModelFolder) -> list[str]:
         lines.append(f"Tensors that are the same as another were left out: {_names(tied)}.")
     if unused := _of(ledger, "unused"):
         lines.append(f"{len(unused)} tensors that this model does not use were left out.")
-    if not is_rounded(folder):
+    if folder.changed:
+        shown = ", ".join(folder.changed[:_SHOWN]) + (", …" if len(folder.changed) > _SHOWN else "")
+        lines.append(f"Tensors were changed, added or taken out after the conversion ({len(folder.changed)}): {shown}.")
+    if not (is_rounded(folder) or folder.changed):
         lines.append("No value was changed.")
     return lines
 

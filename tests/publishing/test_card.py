@@ -167,6 +167,51 @@ def test_wider_weights_are_not_rounded(tmp_path: Path) -> None:
         assert "rounded" not in text
 
 
+@pytest.mark.parametrize("container", ["safetensors", "pytorch"])
+def test_tensors_that_were_changed_after_the_conversion(tmp_path: Path, container: str) -> None:
+    folder = converted(tmp_path, "mlm", "--format", container)
+    every = "`conversion.json` says of every tensor where it came from and what its SHA-256 is."
+    assert every in unverified_card(folder)
+    name = "bert.embeddings.LayerNorm.weight"
+    change_tensor(folder, name)
+    publication = prepare(folder, "user/tiny", allow_unverified=True)
+    (notice,) = (str(file.content) for file in publication.files if file.name == "NOTICE")
+    for text in (notice, publication.card):
+        assert f"- Tensors were changed, added or taken out after the conversion (1): {name}.\n" in text
+        assert "No value was changed." not in text
+    assert every not in publication.card
+
+
+def test_many_changed_tensors_are_not_all_named(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = converted(tmp_path, "mlm")
+    tensors = {name: array for name, array in load_file(folder / "model.safetensors").items() if "query" not in name}
+    save_file(tensors | {"a": tensors["bert.embeddings.LayerNorm.bias"], "b c": tensors["bert.embeddings.LayerNorm.bias"]},
+              folder / "model.safetensors")  # fmt: skip
+    names = ("weight", "bias")
+    lost = [f"bert.encoder.layer.{layer}.attention.self.query.{name}" for layer in (0, 1) for name in sorted(names)]
+    card = unverified_card(folder)
+    assert (
+        f"Tensors were changed, added or taken out after the conversion (6): {', '.join(['a', 'b c', *lost][:5])}, …."
+        in card
+    )
+
+
+def change_tensor(folder: Path, name: str) -> None:
+    """Multiplies a tensor of the model file by 3."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    if (path := folder / "model.safetensors").exists():
+        state = load_file(path)
+        save_file(state | {name: state[name] * 3}, path)
+    else:
+        path = folder / "pytorch_model.bin"
+        state = torch.load(path)
+        torch.save(state | {name: state[name] * 3}, path)
+
+
 def test_rounding_is_told(tmp_path: Path) -> None:
     folder = converted(tmp_path, "mlm", "--dtype", "float16")
     publication = prepare(folder, "user/tiny", allow_unverified=True)
