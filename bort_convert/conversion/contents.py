@@ -39,7 +39,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """A JSON file of a model folder. Raises ModelFolderError where it cannot be read or holds no object."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFolderError(f"{path}: cannot be read: {error}; convert the checkpoint again") from error
     if not isinstance(document, dict):
         raise ModelFolderError(f"{path}: not a JSON object; convert the checkpoint again")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bort_convert.bort.heads import HEADS
 from bort_convert.conversion.config import CONFIG_NAME
 from bort_convert.conversion.contents import read_json_object, text_file_digests
 from bort_convert.conversion.model_file import model_file_path
@@ -17,6 +16,7 @@ from bort_convert.parity.report import REPORT_VERSION
 from bort_convert.parity.stages import AS_GIVEN
 from bort_convert.parity.verify import DTYPES
 from bort_convert.publishing.digest import tensor_digests
+from bort_convert.publishing.documents import require_record, require_report
 
 REPORT_NAME = "verification.json"
 HTML_REPORT_NAME = "verification.html"
@@ -60,12 +60,12 @@ def read_folder(model_dir: Path) -> ModelFolder:
     with model_file.open("rb") as file:
         model_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     try:
-        known = record["architecture"]["head"] in HEADS and bool(record["source"]["digest"]) and bool(record["ledger"])
+        require_record(record)
         recorded = {entry["target"]: entry["sha256"] for entry in record["ledger"] if "sha256" in entry}
-    except (KeyError, TypeError):
-        known = False
-    if not known:
-        raise ModelFolderError(f"{model_dir / RECORD_NAME}: not a record of this tool; convert the checkpoint again")
+    except (KeyError, TypeError) as error:
+        raise ModelFolderError(
+            f"{model_dir / RECORD_NAME}: not a record of this tool ({error!r}); convert the checkpoint again"
+        ) from error
     return ModelFolder(
         path=model_dir,
         model_file=model_file.name,
@@ -82,7 +82,7 @@ def read_report(path: Path) -> Mapping[str, Any]:
         report = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UnverifiedError(f"{path}: no such report; {_VERIFY}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UnverifiedError(f"{path}: cannot be read as a report: {error}; {_VERIFY}") from error
     if not isinstance(report, dict) or report.get("report_version") != REPORT_VERSION:
         raise UnverifiedError(f"{path}: not a report of this version of the tool; {_VERIFY}")
@@ -96,21 +96,14 @@ def check_report(report: Mapping[str, Any], path: Path, folder: ModelFolder) -> 
     the budgets, and the digests of the checkpoint, the model file and all other files must be the folder's now.
     """
     try:
-        outcomes = [part["passed"] is True for kind in ("checks", "stages") for part in report[kind]]
-        if report["verdict"] != "PASSED" or not all(outcomes) or not (report["checks"] and report["stages"]):
+        passed = all(part["passed"] is True for kind in ("checks", "stages") for part in report[kind])
+        if report["verdict"] != "PASSED" or not passed or not (report["checks"] and report["stages"]):
             raise UnverifiedError(f"{path}: the verification did not pass; {_VERIFY}")
-        verified = {**report["text_files_sha256"], folder.model_file: report["model_sha256"]}
-        checkpoint_digest, _ = report["checkpoint_digest"], report["checkpoint_sha256"]
-        for stage in report["stages"]:  # what the card shows
-            _ = (
-                stage["dtype"],
-                stage["stage"],
-                stage["tolerance_reason"],
-                *(float(stage[name]) for name in ("largest", "mean", "atol")),
-            )
-        _ = report["versions"], report["warnings"], report["known_residual"], report["export_rounding"]
+        require_report(report)
     except (KeyError, TypeError) as error:
         raise UnverifiedError(f"{path}: not a whole report ({error!r}); {_VERIFY}") from error
+    verified = {**report["text_files_sha256"], folder.model_file: report["model_sha256"]}
+    checkpoint_digest = report["checkpoint_digest"]
     lacking = [dtype for dtype in DTYPES if dtype not in {stage["dtype"] for stage in report["stages"]}]
     if lacking:
         raise UnverifiedError(f"{path}: the outputs were not compared in {lacking[0]}; {_VERIFY}")

@@ -1,6 +1,7 @@
 """A folder is published only with a passing verification of these very bytes."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +162,53 @@ def test_a_number_that_is_none(verified: Path) -> None:
     assert "not a whole report (TypeError(" in refused(verified)
 
 
+def set_largest(value: object) -> Callable[[dict[str, Any]], object]:
+    return set_stage(largest=value)
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+def set_stage(**values: object) -> Callable[[dict[str, Any]], object]:
+    return lambda report: report["stages"][1].update(values)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *map(set_largest, ("abc", "0.5", math.nan, math.inf, 10**400, [])),
+        *(set_stage(stage=value) for value in ("a|b\n\n# c", "", 3, "a b")),
+        set_stage(dtype="float64|"),
+        set_stage(tolerance_reason=None),
+        lambda report: report.update(checkpoint_digest=5),
+        lambda report: report.update(checkpoint_sha256="`"),
+        lambda report: report.update(model_sha256=None),
+        lambda report: report.update(text_files_sha256=[]),
+        lambda report: report.update(text_files_sha256={"config.json": 1}),
+        lambda report: report.update(versions=[]),
+        lambda report: report.update(versions={"torch": "2\n\n# c"}),
+        lambda report: report.update(warnings="abc"),
+        lambda report: report.update(warnings=["a\nb"]),
+        lambda report: report.update(known_residual="x"),
+        lambda report: report["known_residual"].update(same_top1="x"),
+        lambda report: report["known_residual"].update(mean="x"),
+        lambda report: report.update(export_rounding=[{}]),
+        lambda report: report.update(export_rounding=[{"stage": "embedding", "largest": None}]),
+        lambda report: report.update(stages={"a": 1}),
+        lambda report: report.update(checks="abc"),
+        lambda report: report["checks"].append({"passed": True, "kind": ["tensor"]}),
+    ],
+)
+def test_a_report_with_something_else(verified: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    change_report(verified, change)
+    assert "not a whole report (" in refused(verified)
+
+
+def test_a_report_that_is_too_deep(verified: Path) -> None:
+    (verified / REPORT).write_text(DEEP)
+    assert "cannot be read as a report" in refused(verified)
+
+
 def test_another_checkpoint(verified: Path) -> None:
     change_report(verified, lambda report: report.update(checkpoint_digest="0" * 64))
     assert "speaks of another checkpoint (digest 000000000000…)" in refused(verified)
@@ -208,6 +256,55 @@ def test_a_folder_that_lacks_a_file(verified: Path, name: str) -> None:
 def test_a_record_that_is_none(verified: Path, text: str) -> None:
     (verified / "conversion.json").write_text(text)
     with pytest.raises(ModelFolderError, match=r"conversion\.json: "):
+        prepare(verified, "u/b", allow_unverified=True)
+
+
+def without(*keys: str) -> Callable[[dict[str, Any]], object]:
+    def change(document: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            document = document[key]
+        del document[keys[-1]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without("tool"),
+        without("tool", "version"),
+        without("source", "size"),
+        without("source", "arrays"),
+        without("warnings"),
+        without("architecture", "units"),
+        lambda record: record.update(ledger="abc"),
+        lambda record: record.update(ledger=[]),
+        lambda record: record.update(ledger=[[]]),
+        lambda record: record["ledger"][0].update(shape=3),
+        lambda record: record["ledger"][0].update(sha256=[]),
+        lambda record: record["ledger"][0].update(operation="cast", source="unknown"),
+        lambda record: record["architecture"].update(units="32"),
+        lambda record: record["architecture"].update(head=[]),
+        lambda record: record["architecture"].update(head="classifier"),
+        lambda record: record["architecture"].update(head="classifier", task=None, labels=["\ud800"]),
+        lambda record: record["source"].update(writer="a | b"),
+        lambda record: record["source"].update(digest=5),
+    ],
+)
+def test_a_record_with_something_else(verified: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = verified / "conversion.json"
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+    with pytest.raises(
+        ModelFolderError, match=r"conversion\.json: not a record of this tool \(.*; convert the checkpoint again$"
+    ):
+        prepare(verified, "u/b", allow_unverified=True)
+
+
+def test_a_record_that_is_too_deep(verified: Path) -> None:
+    (verified / "conversion.json").write_text(DEEP)
+    with pytest.raises(ModelFolderError, match=r"conversion\.json: cannot be read"):
         prepare(verified, "u/b", allow_unverified=True)
 
 
