@@ -16,7 +16,11 @@ from bort_convert.publishing.publication import Publication, prepare
 @click.option(
     "--html-report", metavar="FILE", help="The page that verify wrote. [default: MODEL_DIR/verification.html, if any]"
 )
-@click.option("--base-model", metavar="REPO_ID", help="What a classifier was fine-tuned from. [default: amazon/bort]")
+@click.option(
+    "--base-model",
+    metavar="REPO_ID",
+    help="What a classifier was fine-tuned from. [default: amazon/bort, if it is that architecture]",
+)
 @click.option("--private", is_flag=True, help="Create the repository for yourself alone.")
 @click.option("--revision", metavar="BRANCH", help="Commit to this branch. [default: main]")
 @click.option("--allow-unverified", is_flag=True, help="Publish without a passing verification; the card says so.")

@@ -1,5 +1,6 @@
 """The model card: what the folder is, where it came from, what was proved of it, and what was not."""
 
+import json
 from collections.abc import Iterator, Mapping
 from math import inf, prod
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from bort_convert.bort.tasks import TASKS
 from bort_convert.errors import CardError
+from bort_convert.parity.published import RELEASED_ARCHITECTURE
 from bort_convert.publishing.checks import REPORT_NAME, ModelFolder
 from bort_convert.publishing.notices import changes, is_rounded
 
@@ -36,7 +38,8 @@ def model_card(
     """The text of the card, metadata first, for publishing ``folder`` as ``repo_id``.
 
     ``report`` is the JSON report of the passed verification; without one the card says that there was none. ``base_model`` is
-    what a classifier was fine-tuned from, `RELEASED_MODEL` unless given. Raises CardError.
+    what a classifier was fine-tuned from; unless given, `RELEASED_MODEL` where the architecture is that one's, else left out.
+    Raises CardError.
     """
     from huggingface_hub import ModelCard, ModelCardData
 
@@ -61,10 +64,16 @@ def _metadata(folder: ModelFolder, base_model: str | None) -> dict[str, Any]:
         "pipeline_tag": PIPELINE_TAGS[folder.head],
         "tags": ["bort", "bert", "gluonnlp", "arxiv:2010.10499"],
     }
-    if folder.head == "classifier":
-        metadata["base_model"] = base_model or RELEASED_MODEL
+    if (
+        base_model is None
+        and folder.head == "classifier"
+        and folder.record["architecture"]["name"] == RELEASED_ARCHITECTURE
+    ):
+        base_model = RELEASED_MODEL
+    if base_model is not None:
+        metadata["base_model"] = base_model
         try:
-            validate_repo_id(metadata["base_model"])
+            validate_repo_id(base_model)
         except HFValidationError as error:
             raise CardError(f"--base-model {base_model}: not a model's name on the Hub, like user/name") from error
     return metadata
@@ -205,8 +214,8 @@ def _rounding(report: Mapping[str, Any]) -> str:
 
 
 def _load(folder: ModelFolder, repo_id: str, revision: str | None) -> str:
-    name, auto_class = repr(repo_id).replace("'", '"'), _AUTO_CLASSES[folder.head]
-    at = f', revision="{revision}"' if revision else ""
+    name, auto_class = json.dumps(repo_id), _AUTO_CLASSES[folder.head]
+    at = f", revision={json.dumps(revision)}" if revision else ""
     tokenizer = "tokenizer.json" in folder.sha256
     lines = [f"from transformers import {auto_class}" + (", AutoTokenizer" if tokenizer else ""), ""]
     pooling = ", add_pooling_layer=False" if folder.head == "encoder" else ""

@@ -20,6 +20,8 @@ from bort_convert.publishing.documents import require_record, require_report
 
 REPORT_NAME = "verification.json"
 HTML_REPORT_NAME = "verification.html"
+_PASSED = '<span class="verdict passed">PASSED</span>'
+"""The verdict of a page as ``report.html.jinja`` has it: names on the page are escaped, so none of them looks like this."""
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,13 @@ def check_report(report: Mapping[str, Any], path: Path, folder: ModelFolder) -> 
             )
 
 
-def check_html_report(path: Path, folder: ModelFolder) -> None:
-    """Raises UnverifiedError unless the page tells of a passed verification of this model file."""
+def check_html_report(path: Path, report: Mapping[str, Any], folder: ModelFolder) -> None:
+    """Raises UnverifiedError unless the page tells of a passed verification of ``report``'s checkpoint and this model file."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise UnverifiedError(f"{path}: cannot be read as a report: {error}; {_VERIFY}") from error
-    if folder.sha256[folder.model_file] not in text or "PASSED" not in text:
+    if not all(part in text for part in (_PASSED, report["checkpoint_sha256"], folder.sha256[folder.model_file])):
         raise UnverifiedError(f"{path}: not the report of a passed verification of {folder.path}; {_VERIFY}")
 
 

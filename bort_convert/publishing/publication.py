@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from bort_convert.publishing.checks import (
 )
 
 CARD_NAME = "README.md"
+_NO_REVISION = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-./]|[./]$|^@?$")
+"""What no name of a branch has, as git check-ref-format has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def prepare(
 
     ``report`` is the JSON file that `verify` wrote, by default ``verification.json`` in the folder; ``html_report`` the page, by
     default ``verification.html`` in the folder if there is one. Raises UnverifiedError without a passing verification of these
-    very bytes, unless ``allow_unverified``; ModelFolderError, CardError, or InvalidOptionError for an impossible name.
+    very bytes, unless ``allow_unverified``; ModelFolderError, CardError, or InvalidOptionError for an impossible name or branch.
     """
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
@@ -75,6 +78,8 @@ def prepare(
         namespaced = False
     if not namespaced:
         raise InvalidOptionError(f"{repo_id!r} is not a repository's name on the Hub; give user/name")
+    if revision is not None and _NO_REVISION.search(revision):
+        raise InvalidOptionError(f"--revision {revision!r} is not a branch's name in Git; give one like v1")
     folder = read_folder(model_dir)
     report_path = Path(report) if report else model_dir / REPORT_NAME
     html_path = Path(html_report) if html_report else model_dir / HTML_REPORT_NAME
@@ -84,7 +89,7 @@ def prepare(
         verification = read_report(report_path)
         check_report(verification, report_path, folder)
         if html_report or html_path.exists():
-            check_html_report(html_path, folder)
+            check_html_report(html_path, verification, folder)
     except UnverifiedError as error:
         if not allow_unverified:
             raise UnverifiedError(f"{error}, or publish with --allow-unverified") from error

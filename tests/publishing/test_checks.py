@@ -1,8 +1,10 @@
 """A folder is published only with a passing verification of these very bytes."""
 
+import ast
 import json
 import math
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -233,6 +235,23 @@ def test_a_tokenizer_that_came_later(verified: Path) -> None:
     assert "says nothing of tokenizer.json" in refused(verified)
 
 
+def test_a_page_that_failed_of_a_folder_called_passed(verified: Path) -> None:
+    page = verified / "verification.html"
+    assert page.read_text().count("PASSED") == 2
+    page.write_text(
+        page.read_text().replace("PASSED", "FAILED").replace("passed", "failed").replace("model", "bort_PASSED")
+    )
+    assert "not the report of a passed verification" in refused(verified)
+
+
+@pytest.mark.parametrize("key", ["checkpoint_sha256", "model_sha256"])
+def test_a_page_of_other_files(verified: Path, key: str) -> None:
+    page = verified / "verification.html"
+    sha256 = json.loads((verified / REPORT).read_text())[key]
+    page.write_text(page.read_text().replace(sha256, "0" * 64))
+    assert "not the report of a passed verification" in refused(verified)
+
+
 @pytest.mark.parametrize("text", ["<p>PASSED</p>", "FAILED"])
 def test_a_page_of_another_verification(verified: Path, text: str) -> None:
     (verified / "verification.html").write_text(text)
@@ -312,6 +331,30 @@ def test_a_record_that_is_too_deep(verified: Path) -> None:
 def test_impossible_names(verified_once: Path, repo_id: str) -> None:
     with pytest.raises(InvalidOptionError, match="not a repository's name on the Hub; give user/name"):
         prepare(verified_once, repo_id)
+
+
+REVISIONS = ("", "a b", "a\nb", "..", "a..b", "a~", "a^", "a:b", "a?", "a*", "[a", "a\\b", "-a", ".a", "a/.b", "/a", "a/", "a//b",
+             "a.", "a.lock", "a.lock/b", "a@{b", "@", "a\x7f")  # fmt: skip
+POSSIBLE_REVISIONS = ("v1", 'v"1', "v'1", "refs/pr/1", "a.b/c-d_e", "a@b", "@a", "ä", "a{b", "a.locker")
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_impossible_branches(verified_once: Path, revision: str) -> None:
+    with pytest.raises(InvalidOptionError, match=r"^--revision .* is not a branch's name in Git; give one like v1$"):
+        prepare(verified_once, "user/bort", revision=revision)
+
+
+@pytest.mark.parametrize("revision", POSSIBLE_REVISIONS)
+def test_the_card_loads_the_branch(verified_once: Path, revision: str) -> None:
+    code = prepare(verified_once, "user/bort", revision=revision).card.split("```python\n")[1].split("```")[0]
+    (call,) = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
+    assert {each.arg: ast.literal_eval(each.value) for each in call.keywords} == {"revision": revision}
+
+
+def test_git_agrees_on_branches() -> None:
+    for revision in {*REVISIONS, *POSSIBLE_REVISIONS} - {"@"}:  # which --branch reads as HEAD
+        known = subprocess.run(["git", "check-ref-format", "--branch", revision], capture_output=True, check=False)
+        assert (known.returncode == 0) == (revision in POSSIBLE_REVISIONS), revision
 
 
 def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
