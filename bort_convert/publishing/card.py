@@ -8,6 +8,7 @@ from string import Template
 from typing import Any
 
 from bort_convert.bort.tasks import TASKS
+from bort_convert.conversion.tokenizer import TOKENIZER_NAME
 from bort_convert.errors import CardError
 from bort_convert.parity.published import RELEASED_ARCHITECTURE
 from bort_convert.publishing.checks import REPORT_NAME, ModelFolder
@@ -102,7 +103,7 @@ def _body(folder: ModelFolder, repo_id: str, report: Mapping[str, Any] | None, r
         parity=_parity(report) if report else _NO_PARITY,
         inexact=_bullets(_inexact(folder, report)),
         load=_load(folder, repo_id, revision),
-        limits=_bullets(_limits(folder)),
+        limits=_bullets(_limits(folder, report)),
     )
 
 
@@ -112,10 +113,20 @@ def _verdict(folder: ModelFolder, report: Mapping[str, Any] | None) -> str:
             "> **Not verified.** Nobody has shown that this model computes what its checkpoint does. It was published without a "
             "passing verification of these files."
         )
+    tokenizer = " The tokenizer was not checked." if _has_tokenizer(folder) and not _tokenizer_checked(report) else ""
     return (
         f"> **Verified.** Every tensor was compared with the MXNet checkpoint, and the outputs of MXNet and PyTorch with each "
-        f"other at every stage. The verification is of these very files: `{REPORT_NAME}` has their SHA-256."
+        f"other at every stage.{tokenizer} The verification is of these very files: `{REPORT_NAME}` has their SHA-256."
     )
+
+
+def _has_tokenizer(folder: ModelFolder) -> bool:
+    return TOKENIZER_NAME in folder.sha256
+
+
+def _tokenizer_checked(report: Mapping[str, Any] | None) -> bool:
+    """Whether the ids of GluonNLP's tokenizer were compared: without its vocabulary, a verification only warns."""
+    return report is not None and any(check["kind"] == "tokenizer" for check in report["checks"])
 
 
 def _what(folder: ModelFolder) -> str:
@@ -216,7 +227,7 @@ def _rounding(report: Mapping[str, Any]) -> str:
 def _load(folder: ModelFolder, repo_id: str, revision: str | None) -> str:
     name, auto_class = json.dumps(repo_id), _AUTO_CLASSES[folder.head]
     at = f", revision={json.dumps(revision)}" if revision else ""
-    tokenizer = "tokenizer.json" in folder.sha256
+    tokenizer = _has_tokenizer(folder)
     lines = [f"from transformers import {auto_class}" + (", AutoTokenizer" if tokenizer else ""), ""]
     pooling = ", add_pooling_layer=False" if folder.head == "encoder" else ""
     lines.append(f"model = {auto_class}.from_pretrained({name}{at}{pooling})")
@@ -225,11 +236,13 @@ def _load(folder: ModelFolder, repo_id: str, revision: str | None) -> str:
     return "\n".join(lines)
 
 
-def _limits(folder: ModelFolder) -> Iterator[str]:
+def _limits(folder: ModelFolder, report: Mapping[str, Any] | None) -> Iterator[str]:
     architecture = folder.record["architecture"]
     yield f"English, cased; at most {architecture['max_length']} tokens, padded on the right."
-    if "tokenizer.json" in folder.sha256:
+    if _tokenizer_checked(report):
         yield "A pair of texts has one `</s>` between them, where RoBERTa's own tokenizer writes two."
+    elif _has_tokenizer(folder):
+        yield "Nobody has shown that the tokenizer is Bort's."
     else:
         yield (
             "There is no tokenizer here. Bort was trained with GluonNLP's `openwebtext_ccnews_stories_books_cased` vocabulary; "

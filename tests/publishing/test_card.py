@@ -1,5 +1,6 @@
 """The card says what the folder is, for every head, and nothing that is not so."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -101,6 +102,35 @@ def test_the_tokenizer_is_loaded_where_there_is_one(tmp_path: Path) -> None:
     (folder / "tokenizer.json").write_text("{}")
     assert 'AutoTokenizer.from_pretrained("user/tiny")' in unverified_card(folder)
     assert "There is no tokenizer here." not in unverified_card(folder)
+
+
+PAIRS = "A pair of texts has one `</s>` between them"
+NOT_CHECKED = "The tokenizer was not checked."
+NOT_SHOWN = "Nobody has shown that the tokenizer is Bort's."
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_tokenizer_that_was_not_checked(verified: Path, checked: bool) -> None:
+    (verified / "tokenizer.json").write_text("{}")
+    report = json.loads((verified / "verification.json").read_text())
+    report["text_files_sha256"]["tokenizer.json"] = hashlib.sha256(b"{}").hexdigest()
+    if checked:
+        report["checks"].append({"kind": "tokenizer", "name": "'a'", "failure": "", "passed": True})
+    (verified / "verification.json").write_text(json.dumps(report))
+    card = prepare(verified, "user/tiny").card
+    assert "**Verified.**" in card
+    assert (PAIRS in card, NOT_CHECKED in card, NOT_SHOWN in card) == (checked, not checked, not checked)
+
+
+def test_a_tokenizer_of_an_unverified_folder(verified: Path) -> None:
+    (verified / "tokenizer.json").write_text("{}")
+    card = unverified_card(verified)
+    assert (PAIRS in card, NOT_CHECKED in card, NOT_SHOWN in card) == (False, False, True)
+
+
+def test_no_tokenizer_is_no_unchecked_one(verified_once: Path) -> None:
+    card = prepare(verified_once, "user/tiny").card
+    assert (PAIRS in card, NOT_CHECKED in card, NOT_SHOWN in card) == (False, False, False)
 
 
 def test_every_number_of_the_table_is_the_reports(verified_once: Path) -> None:
