@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 from bort_convert.conversion.ledger import NOTHING_DECLARED, Declaration
+from bort_convert.conversion.tokenizer_source import NOTHING_NAMED, TokenizerSources
 from bort_convert.parity.inputs import DEFAULT_INPUTS, Inputs
 from bort_convert.parity.result import Verification
 from bort_convert.parity.table import plain_text
@@ -20,6 +21,8 @@ def assert_parity(
     inputs: Inputs = DEFAULT_INPUTS,
     atol: float | None = None,
     mxnet_python: str | None = None,
+    tokenizer: TokenizerSources = NOTHING_NAMED,
+    published_values: bool = False,
 ) -> Verification:
     """Asserts that ``model_dir`` holds the model of ``checkpoint``; the options are those of `verify`.
 
@@ -35,6 +38,8 @@ def assert_parity(
         reference=reference,
         atol=atol,
         mxnet_python=mxnet_python,
+        tokenizer=tokenizer,
+        published_values=published_values,
     )
     if not verification.passed:
         # Not an assert statement: it must hold under python -O, and pytest must not rewrite the message.

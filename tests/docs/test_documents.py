@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import torch
 import yaml
 
 from bort_convert.publishing.digest import tensor_digest
@@ -81,10 +82,24 @@ def test_the_job_has_no_mxnet(path_without_mxnet: str, tmp_path: Path) -> None:
     assert "not in this job" in result.stdout
 
 
-def test_the_digest_that_anyone_can_compute(tmp_path: Path) -> None:
-    assert run("convert", DATA / "bort_tiny_mlm_fp16.params", tmp_path / "m", "--num-heads", "4").exit_code == 0
-    result = run_command([sys.executable, "-c", block("docs/publishing.md", "python")], cwd=tmp_path / "m")
-    assert (result.exit_code, result.stdout.strip()) == (0, tensor_digest(tmp_path / "m")), result.stderr
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_the_digest_that_anyone_can_compute(tmp_path: Path, dtype: str) -> None:
+    options = ("--num-heads", "4", "--dtype", dtype)
+    assert run("convert", DATA / "bort_tiny_mlm.params", tmp_path / "m", *options).exit_code == 0
+    assert_anyone_computes_the_digest(tmp_path / "m")
+
+
+def test_the_digest_of_tensors_that_are_no_matrices(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {"scalar": torch.tensor(3.0), "empty": torch.zeros(0, 4), "double": torch.ones(2, dtype=torch.float64)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert_anyone_computes_the_digest(tmp_path)
+
+
+def assert_anyone_computes_the_digest(folder: Path) -> None:
+    result = run_command([sys.executable, "-c", block("docs/publishing.md", "python")], cwd=folder)
+    assert (result.exit_code, result.stdout.strip()) == (0, tensor_digest(folder)), result.stderr
 
 
 def test_every_option_that_publishing_names_exists() -> None:

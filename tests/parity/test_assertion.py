@@ -1,13 +1,14 @@
 """`assert_parity`, as a stranger's test suite uses it: with a recorded reference, and no MXNet."""
 
+import inspect
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-from bort_convert import assert_parity
-from bort_convert.errors import BortConvertError
+from bort_convert import TokenizerSources, assert_parity, verify
+from bort_convert.errors import BortConvertError, InvalidOptionError, ModelFolderError
 from tests.support import DATA, run, run_command, run_process
 
 CHECKPOINT = DATA / "bort_tiny_mlm.params"
@@ -67,6 +68,20 @@ def test_options_reach_the_verification(recorded: Path) -> None:
     assert {result.dtype for result in verification.stages} == {"float64"}
     with pytest.raises(AssertionError, match="FAILED"):
         assert_parity(CHECKPOINT, recorded / "model", reference=recorded / "reference", atol=0.0)
+
+
+def test_it_has_the_options_of_verify() -> None:
+    ours, theirs = inspect.signature(assert_parity).parameters, inspect.signature(verify).parameters
+    assert {*ours} == {*theirs} - {"progress", "patch"}
+    assert all(ours[name].default == theirs[name].default for name in ours)
+
+
+def test_tokenizer_and_published_values_reach_the_verification(recorded: Path) -> None:
+    model, reference = recorded / "model", recorded / "reference"
+    with pytest.raises(InvalidOptionError, match="--published-values"):
+        assert_parity(CHECKPOINT, model, reference=reference, published_values=True)
+    with pytest.raises(ModelFolderError, match="has no tokenizer to check"):
+        assert_parity(CHECKPOINT, model, reference=reference, tokenizer=TokenizerSources(Path("a"), Path("b")))
 
 
 def test_what_cannot_be_compared_is_another_error(recorded: Path, tmp_path: Path) -> None:
