@@ -110,9 +110,12 @@ def _addition(publication: Publication, file: PublishedFile) -> "CommitOperation
     from huggingface_hub import CommitOperationAdd
 
     content = file.content.encode() if isinstance(file.content, str) else file.content
-    if isinstance(content, Path) and file.name != publication.model_file:
-        content = content.read_bytes()
-    addition = CommitOperationAdd(file.name, content)
+    try:
+        if isinstance(content, Path) and file.name != publication.model_file:
+            content = content.read_bytes()
+        addition = CommitOperationAdd(file.name, content)
+    except (OSError, ValueError) as error:  # a path that is no file any more is a ValueError
+        raise ModelFolderError(f"{file.content}: cannot be read any more; publish again; nothing was done") from error
     if addition.upload_info.sha256.hex() != file.sha256:
         raise ModelFolderError(f"{file.content}: has changed since it was checked; publish again; nothing was done")
     return addition

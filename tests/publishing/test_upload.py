@@ -193,6 +193,10 @@ def test_a_file_that_changes_between_the_checks_and_the_upload(verified: Path, h
     message = re.escape(f"{path}: has changed since it was checked; publish again; nothing was done")
     with pytest.raises(ModelFolderError, match=message):
         upload(publication)
+    path.unlink()
+    message = re.escape(f"{path}: cannot be read any more; publish again; nothing was done")
+    with pytest.raises(ModelFolderError, match=message):
+        upload(publication)
     assert hub.requests == []
 
 
