@@ -69,6 +69,8 @@ def name_outputs(num_outputs: int, task: str | None, labels: Sequence[str] | Non
 
     One output is a regression, as in Transformers: there is nothing to classify. Raises TaskMismatchError.
     """
+    if num_outputs == 0:
+        raise TaskMismatchError("the classifier has no outputs; give a file that was saved with a whole one")
     if labels is not None:
         if len(labels) != num_outputs or len(set(labels)) != len(labels) or "" in labels:
             raise TaskMismatchError(

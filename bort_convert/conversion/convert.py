@@ -62,7 +62,7 @@ def convert(
 
     ``tokenizer`` names the vocabulary; where it names none, GluonNLP's cache is looked into, and where that has none either, the
     folder is written without a tokenizer. ``model_format`` is one of `FORMATS`; ``force`` replaces a model folder; ``dry_run``
-    stops before anything is written; ``progress`` is called with the bytes done and the bytes in all. Raises a
+    stops before anything is written; ``progress`` is called with the bytes done and the bytes in all, from any thread. Raises a
     BortConvertError, and then nothing has been written or replaced.
     """
     checkpoint, model_dir = Path(checkpoint), Path(model_dir)
@@ -111,11 +111,12 @@ def _write_model(
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         # Nearly every file's ties hold, so the model is written as if they did while they are compared.
         comparison = pool.submit(ties_hold, params, ledger)
-        examinations = write(params, ledger.written, path, pool, _Progress(ledger, progress))
+        steps = _Progress(progress)
+        examinations = write(params, ledger.written, path, pool, steps.of(ledger))
         if not comparison.result():
             ledger = build_ledger(params, declared, tied=False)
             path.unlink()
-            examinations = write(params, ledger.written, path, pool, _Progress(ledger, progress))
+            examinations = write(params, ledger.written, path, pool, steps.of(ledger))
     check(path, ledger.written)
     return ledger, examinations
 
@@ -131,11 +132,16 @@ def _tokenizer_texts(choice: TokenizerChoice, architecture: Architecture) -> Map
 class _Progress:
     """Adds up the steps of several threads."""
 
-    def __init__(self, ledger: Ledger, report: Callable[[int, int], None]) -> None:
+    def __init__(self, report: Callable[[int, int], None]) -> None:
         self._report, self._lock = report, threading.Lock()
-        self._total, self._done = sum(entry.nbytes for entry in ledger.written), 0
+        self._done = self._total = 0
 
-    def __call__(self, count: int) -> None:
+    def of(self, ledger: Ledger) -> Callable[[int], None]:
+        """What is to be called with each step of writing ``ledger``, after all that was written before."""
+        self._total = self._done + sum(entry.nbytes for entry in ledger.written)
+        return self._step
+
+    def _step(self, count: int) -> None:
         with self._lock:
             self._done += count
             self._report(self._done, self._total)

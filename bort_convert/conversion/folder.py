@@ -67,7 +67,11 @@ class NewFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._descriptor)
-        _remove(self.path)
+        try:
+            _remove(self.path)
+        except KeyboardInterrupt:  # of a user who does not want to wait
+            _remove(self.path)
+            raise
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a small UTF-8 file and makes it durable."""
@@ -158,7 +162,7 @@ def _remove_unlocked(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    if folder.exists():
+    if os.path.exists(folder):
         import shutil  # which imports every compression there is
 
         shutil.rmtree(folder, ignore_errors=True)

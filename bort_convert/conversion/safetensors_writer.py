@@ -8,11 +8,13 @@ memory, so the file is written here; `bort_convert.conversion.model_file` reads 
 import errno
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, Executor, wait
 from contextlib import suppress
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from threading import Event
 
 from bort_convert.conversion.examination import Examination, examine
 from bort_convert.conversion.ledger import Entry
@@ -58,17 +60,16 @@ def write(
             _write_at(file.fileno(), text, 0)
             # The longest first, so that none is left over for one worker at the end.
             by_length = sorted(zip(entries, starts, strict=False), key=lambda placed: -placed[0].nbytes)
-            tasks = {
-                entry: pool.submit(_write_entry, params, entry, file.fileno(), start, progress)
-                for entry, start in by_length
+            writings = {
+                entry: partial(_write_entry, params, entry, path, start, progress) for entry, start in by_length
             }
-            _finish(tasks.values())
+            examinations = _run_all(pool, writings)
             os.fsync(file.fileno())
-            return {entry: task.result() for entry, task in tasks.items()}
     except OSError as error:
         raise DestinationError(
             f"{path.parent}: cannot be written: {error.strerror}; free space or choose another"
         ) from error
+    return {entry: examinations[entry] for entry in entries}
 
 
 def check(path: Path, entries: Sequence[Entry]) -> None:
@@ -82,29 +83,48 @@ def check(path: Path, entries: Sequence[Entry]) -> None:
 
 
 def _write_entry(
-    params: ParamsFile, entry: Entry, descriptor: int, start: int, progress: Callable[[int], None]
+    params: ParamsFile, entry: Entry, path: Path, start: int, progress: Callable[[int], None], stop: Event
 ) -> Examination:
-    offset = start
+    """Writes one tensor from byte ``start`` of the new file on. Raises CancelledError as soon as ``stop`` is set.
+
+    It opens the file itself: a descriptor that another thread closes could be that of another file by the next write.
+    """
+    offset, end = start, start + entry.nbytes
 
     def take(chunk: Chunk) -> None:
         nonlocal offset
-        _write_at(descriptor, chunk, offset)
-        _send_to_disk(descriptor, offset, len(chunk))
+        if stop.is_set():
+            raise CancelledError
+        _write_at(file.fileno(), chunk, offset)
+        _send_to_disk(file.fileno(), offset, len(chunk))
         offset += len(chunk)
         progress(len(chunk))
 
-    return examine(params, entry, take)
+    with path.open("r+b", buffering=0) as file:
+        examination = examine(params, entry, take)
+    if offset != end:
+        raise OutputCheckError(f"{entry.target}: written up to byte {offset} of the file, planned was {end}; report it")
+    return examination
 
 
-def _finish(tasks: Collection[Future[Examination]]) -> None:
-    """Waits until all ``tasks`` are done or one has failed, and none is running. Raises what the first to fail raised."""
+def _run_all(pool: Executor, writings: Mapping[Entry, Callable[[Event], Examination]]) -> Mapping[Entry, Examination]:
+    """Runs all ``writings``; none is running afterwards.
+
+    Raises what the first of them that failed raised, in their order; the pool begins them in that order too.
+    """
+    stop, tasks = Event(), {}
     try:
-        for task in wait(tasks, return_when=FIRST_EXCEPTION).done:
-            task.result()
+        for entry, writing in writings.items():
+            tasks[entry] = pool.submit(writing, stop)
+        wait(tasks.values(), return_when=FIRST_EXCEPTION)
+    except BaseException:  # an interrupt does not wait for whole tensors
+        stop.set()
+        raise
     finally:
-        for task in tasks:
+        for task in tasks.values():
             task.cancel()
-        wait(tasks)
+        wait(tasks.values())
+    return {entry: task.result() for entry, task in tasks.items()}
 
 
 def _reserve(descriptor: int, size: int) -> None:

@@ -90,7 +90,7 @@ def find_gluonnlp_files(named: TokenizerSources, vocab_size: int) -> tuple[Gluon
         raise InvalidOptionError(f"{given} without {missing}: a tokenizer takes both files; give {missing} FILE too")
     folder = Path(os.environ.get("MXNET_HOME", "~/.mxnet")).expanduser() / "models"
     vocab, bpe_ranks = folder / CACHED_VOCABULARY.name, folder / CACHED_BPE_RANKS.name
-    if vocab_size != CACHED_SIZE or not (vocab.exists() and bpe_ranks.exists()):
+    if vocab_size != CACHED_SIZE or not all(map(os.path.exists, (vocab, bpe_ranks))):
         return None, ()
     from bort_convert.conversion import vocabulary_files as files
 

@@ -104,3 +104,8 @@ class TestWithoutATask:
     def test_wrong_labels(self, labels: tuple[str, ...]) -> None:
         with pytest.raises(TaskMismatchError, match=rf"^--labels names {len(labels)} classes .* has 3 outputs"):
             name_outputs(3, None, labels)
+
+    @pytest.mark.parametrize("labels", [None, ()])
+    def test_a_classifier_without_outputs_is_none(self, labels: tuple[str, ...] | None) -> None:
+        with pytest.raises(TaskMismatchError, match="^the classifier has no outputs"):
+            name_outputs(0, None, labels)

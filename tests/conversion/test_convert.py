@@ -11,8 +11,10 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,16 @@ from bort_convert.conversion import safetensors_writer
 from bort_convert.conversion.convert import convert
 from bort_convert.conversion.folder import NewFolder
 from bort_convert.conversion.ledger import Declaration, build_ledger
-from bort_convert.errors import DestinationError, OutputCheckError, TensorMismatchError, TruncatedFileError
-from bort_convert.params import ParamsFile, open_params
+from bort_convert.errors import (
+    DestinationError,
+    OutputCheckError,
+    OverflowToInfinityError,
+    TensorMismatchError,
+    TruncatedFileError,
+)
+from bort_convert.params import ParamsFile, StoredArray, open_params
 from bort_convert.params.digest import checkpoint_digest
+from bort_convert.params.reading import Chunk
 from tests.support import (
     TINY,
     Sizes,
@@ -214,6 +223,22 @@ class TestRecord:
         ledger = record.pop("ledger")
         assert record == {}
         assert len(ledger) == 44
+
+    @pytest.mark.parametrize("change", ["nothing", "float16", "encoder", "untied", "zip", "deflated"])
+    def test_the_digest_is_of_the_checkpoint_whatever_is_made_of_it(
+        self, tmp_path: Path, parent: Path, change: str
+    ) -> None:
+        arrays, path = bort_arrays(), tmp_path / "f.npz"
+        if change == "untied":
+            arrays["decoder.3.weight"] = arrays["decoder.3.weight"] + 1
+        if change in ("zip", "deflated"):
+            (np.savez if change == "zip" else np.savez_compressed)(path, **arrays)
+        else:
+            write_list(path, arrays)
+        declared = {"float16": replace(HEADS, dtype="float16"), "encoder": replace(HEADS, head="encoder")}
+        conversion = convert(path, parent / "model", declared.get(change, HEADS))
+        with open_params(path) as params:
+            assert conversion.digest == checkpoint_digest(params)
 
     def test_digests_are_of_the_written_bytes(self, checkpoint: Path, parent: Path) -> None:
         from safetensors.numpy import load_file
@@ -619,10 +644,7 @@ class TestSystems:
             convert(checkpoint, parent / "model", HEADS)
         assert listing(parent) == {}
 
-    @pytest.mark.parametrize("function", ["pwrite", "fsync"])
-    def test_the_disk_fails_half_way(
-        self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, function: str
-    ) -> None:
+    def test_the_disk_fails_half_way(self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         original, calls = os.pwrite, 0
 
         def fail_later(file: int, data: bytes, offset: int) -> int:
@@ -632,20 +654,108 @@ class TestSystems:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             return original(file, data, offset)
 
-        monkeypatch.setattr(os, function, fail_later if function == "pwrite" else failing(errno.EIO))
+        monkeypatch.setattr(os, "pwrite", fail_later)
+        with pytest.raises(DestinationError, match=os.strerror(errno.EIO)):
+            convert(checkpoint, parent / "model", HEADS)
+        assert listing(parent) == {}
+
+    def test_the_disk_fails_at_the_end(self, checkpoint: Path, parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        original = os.fsync
+
+        def fail_for_the_weights(file: int) -> None:
+            if Path(f"/proc/self/fd/{file}").readlink().name == "model.safetensors":
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            original(file)
+
+        monkeypatch.setattr(os, "fsync", fail_for_the_weights)
         with pytest.raises(DestinationError, match=os.strerror(errno.EIO)):
             convert(checkpoint, parent / "model", HEADS)
         assert listing(parent) == {}
 
 
-def test_progress_counts_every_byte_that_is_copied(checkpoint: Path, parent: Path) -> None:
+class TestManyAtATime:
+    """Tensors of more than one buffer, read and written by two threads."""
+
+    WIDE = Sizes(num_layers=2, num_heads=4, units=640, hidden_size=640, max_length=700, vocab_size=900)
+
+    @pytest.fixture
+    def wide(self, tmp_path: Path) -> dict[str, np.ndarray]:
+        arrays = bort_arrays(self.WIDE)
+        write_list(tmp_path / "wide.params", arrays)
+        return arrays
+
+    def test_every_byte_is_where_it_belongs(self, wide: dict[str, np.ndarray], tmp_path: Path, parent: Path) -> None:
+        from safetensors.numpy import load_file
+
+        conversion = convert(tmp_path / "wide.params", parent / "model", HEADS)
+        tensors = load_file(parent / "model" / "model.safetensors")
+        written = [entry for entry in conversion.ledger.written if entry.source]
+        assert max(entry.nbytes for entry in written) > 2 << 20
+        for entry in written:
+            assert entry.source is not None
+            assert tensors[str(entry.target)].tobytes() == wide[entry.source.name].tobytes()
+
+    def test_a_tensor_that_comes_out_short(
+        self, wide: dict[str, np.ndarray], tmp_path: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        original = ParamsFile.chunks
+
+        def cut(self: ParamsFile, array: StoredArray) -> Iterator[Chunk]:
+            for chunk in original(self, array):
+                yield chunk[: len(chunk) // 8 * 4]
+
+        monkeypatch.setattr(ParamsFile, "chunks", cut)
+        with pytest.raises(OutputCheckError, match="written up to byte"):
+            convert(tmp_path / "wide.params", parent / "model", HEADS)
+        assert listing(parent) == {}
+
+    def test_the_first_error_is_always_the_same(
+        self, wide: dict[str, np.ndarray], tmp_path: Path, parent: Path
+    ) -> None:
+        large = {name: np.full_like(array, 1e30) for name, array in wide.items()}
+        path, messages = write_list(tmp_path / "large.params", large), set()
+        for _ in range(5):
+            with pytest.raises(OverflowToInfinityError) as raised:
+                convert(path, parent / "model", replace(HEADS, dtype="float16"))
+            messages.add(str(raised.value))
+        assert len(messages) == 1
+
+    def test_an_interrupt_does_not_wait_for_whole_tensors(
+        self, wide: dict[str, np.ndarray], tmp_path: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each write takes its time, so that both workers are in their first tensors when the interrupt comes."""
+        original, written = os.pwrite, 0
+
+        def slowly(file: int, data: bytes, offset: int) -> int:
+            nonlocal written
+            time.sleep(0.03)
+            written += 1
+            return original(file, data[: 1 << 16], offset)
+
+        monkeypatch.setattr(os, "pwrite", slowly)
+        timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            convert(tmp_path / "wide.params", parent / "model", HEADS)
+        timer.join()
+        assert written < 60  # of over 300
+        assert listing(parent) == {}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_progress_counts_every_byte_that_is_written(tmp_path: Path, parent: Path, tied: bool) -> None:
+    """Where the ties do not hold all is written again, and counted again."""
+    arrays = bort_arrays()
+    if not tied:
+        arrays["decoder.3.weight"] = arrays["decoder.3.weight"] + 1
+    path = write_list(tmp_path / "f", arrays)
     steps: list[tuple[int, int]] = []
-    convert(checkpoint, parent / "model", HEADS, progress=lambda done, total: steps.append((done, total)))
-    dones = [done for done, _ in steps]
-    zeros = TINY.units * 4
-    assert dones == sorted(dones)
-    assert len({total for _, total in steps}) == 1
-    assert steps[-1][1] - zeros <= steps[-1][0] <= steps[-1][1]
+    conversion = convert(path, parent / "model", HEADS, progress=lambda done, total: steps.append((done, total)))
+    assert conversion.ledger.tied == tied
+    dones, totals = [done for done, _ in steps], [total for _, total in steps]
+    assert (dones, totals) == (sorted(dones), sorted(totals))
+    assert len(set(totals)) == (1 if tied else 2)
+    assert dones[-1] == totals[-1]
 
 
 PEAK = """

@@ -16,7 +16,7 @@ from bort_convert.bort.gluonnlp_cache import CACHED_BPE_RANKS, CACHED_SIZE, CACH
 from bort_convert.conversion import tokenizer_source
 from bort_convert.conversion.convert import convert
 from bort_convert.conversion.ledger import Declaration
-from bort_convert.conversion.tokenizer_source import TokenizerSources, choose
+from bort_convert.conversion.tokenizer_source import TokenizerChoice, TokenizerSources, choose
 from bort_convert.errors import InvalidOptionError, VocabularyError
 from tests.golden_tokenizer import BPE_RANKS, SIZE, VOCAB, vocabulary, write_gluonnlp
 
@@ -58,6 +58,12 @@ def roberta(tmp_path: Path) -> Path:
     (folder / "vocab.json").write_text(json.dumps({token: id_ for id_, token in enumerate(golden.tokens)}))
     (folder / "merges.txt").write_bytes(BPE_RANKS.read_bytes())
     return folder
+
+
+@pytest.mark.parametrize("home", ["x" * 300, "/dev/null"])
+def test_a_cache_that_cannot_be_looked_into_is_none(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MXNET_HOME", home)
+    assert choose(TokenizerSources(), CACHED_SIZE) == TokenizerChoice(None)
 
 
 def test_what_gluonnlp_downloads() -> None:
