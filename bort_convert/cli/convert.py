@@ -13,9 +13,6 @@ from bort_convert.conversion.ledger import Declaration
 from bort_convert.conversion.record import architecture_document, dump, entry_document
 from bort_convert.conversion.tokenizer_source import TokenizerSources
 
-_SWITCH_INTERVAL = 0.0005
-"""Seconds. The threads that hash ask for the interpreter after each buffer; at Python's 5 ms they wait longer than they work."""
-
 
 @click.command()
 @options.CHECKPOINT
@@ -64,7 +61,6 @@ def command(
       convert-bort convert bort.params bort/ --vocab v.vocab --bpe-ranks r.json
     """
     options.without_blas_threads()
-    sys.setswitchinterval(_SWITCH_INTERVAL)
     sources = TokenizerSources(vocab, bpe_ranks, tokenizer)
     with _progress_bar() as progress:
         conversion = convert(

@@ -107,5 +107,5 @@ class TestWithoutATask:
 
     @pytest.mark.parametrize("labels", [None, ()])
     def test_a_classifier_without_outputs_is_none(self, labels: tuple[str, ...] | None) -> None:
-        with pytest.raises(TaskMismatchError, match="^the classifier has no outputs"):
+        with pytest.raises(TaskMismatchError, match=r"^the classifier has no outputs"):
             name_outputs(0, None, labels)
