@@ -82,7 +82,9 @@ class TestReadme:
 
 
 def test_record_and_replay(readme: tuple[Path, Result]) -> None:
-    result = shell(block("docs/verification.md", "sh", "convert-bort record"), readme[0])
+    """With shorter inputs than the page's, for the time."""
+    script = block("docs/verification.md", "sh", "convert-bort record")
+    result = shell(re.sub("(?m)^(convert-bort record .*)$", r"\1 --lengths 1", script), readme[0])
     assert (result.exit_code, result.stderr) == (0, "")
     assert "PASSED" in result.stdout
 
