@@ -18,13 +18,13 @@ from bort_convert.conversion.casting import narrow, widen
 from bort_convert.conversion.config import CONFIG_NAME
 from bort_convert.conversion.folder import sync
 from bort_convert.conversion.ledger import WEIGHT_DTYPES
-from bort_convert.conversion.model_file import ModelTensor, OpenModel, open_model_file
+from bort_convert.conversion.model_file import ModelTensor, OpenModel, open_model_file, tensor_chunks
 from bort_convert.conversion.record import SourceRecord, read_source
 from bort_convert.errors import DestinationError, ModelFolderError, OutputCheckError
 from bort_convert.params import DTYPES, StoredArray, open_params
 from bort_convert.params.digest import checkpoint_digest
 from bort_convert.params.list_writer import CPU, VERSIONS, ListedArray, write_list
-from bort_convert.params.reading import READ_SIZE, sha256
+from bort_convert.params.reading import sha256
 
 _FLOATS = {dtype.safetensors: dtype for dtype in DTYPES if dtype.name in WEIGHT_DTYPES}
 _MUST_BE: Mapping[str, object] = {
@@ -103,10 +103,6 @@ class _Folder:
         """
         aliases = [alias for alias, owner in SAME_AS.items() if owner == target and alias.endswith(".bias")]
         return next((name for name in (*aliases, target, SAME_AS.get(target)) if name in self.model.tensors), None)
-
-    def chunks(self, tensor: ModelTensor) -> Iterator[bytes]:
-        for start in range(0, tensor.nbytes, READ_SIZE):
-            yield self.model.read(tensor, start, min(READ_SIZE, tensor.nbytes - start))
 
 
 def _read_folder(path: Path, model: OpenModel, source: SourceRecord | None) -> _Folder:
@@ -201,7 +197,7 @@ def _plan(folder: _Folder, source: SourceRecord | None) -> tuple[list[ListedArra
         stored = folder.stored_as(target)
         assert stored is not None
         tensor = folder.model.tensors[stored]
-        chunks = partial(folder.chunks, tensor)
+        chunks = partial(tensor_chunks, folder.model, tensor)
         if target.endswith("embeddings.position_embeddings.weight") and (rows := _with_segment_row(folder, tensor)):
             chunks = partial(_once, rows)
             segment_note = (
@@ -230,11 +226,11 @@ def _with_segment_row(folder: _Folder, positions: ModelTensor) -> bytes | None:
         return None
     import numpy as np
 
-    row = widen(b"".join(folder.chunks(segment)), _FLOATS[segment.dtype]).astype(np.float64)
+    row = widen(b"".join(tensor_chunks(folder.model, segment)), _FLOATS[segment.dtype]).astype(np.float64)
     if not row.any():
         return None
     dtype = _FLOATS[positions.dtype]
-    rows = widen(b"".join(folder.chunks(positions)), dtype).astype(np.float64).reshape(positions.shape)
+    rows = widen(b"".join(tensor_chunks(folder.model, positions)), dtype).astype(np.float64).reshape(positions.shape)
     return narrow((rows + row).ravel(), dtype)
 
 

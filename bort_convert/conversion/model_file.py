@@ -12,7 +12,7 @@ from bort_convert.conversion.pytorch_writer import PYTORCH_NAME
 from bort_convert.conversion.safetensors_writer import MODEL_NAME
 from bort_convert.errors import MissingDependencyError, ModelFolderError
 from bort_convert.params import DTYPES
-from bort_convert.params.reading import read_exactly
+from bort_convert.params.reading import READ_SIZE, read_exactly
 
 _SAFETENSORS_NAMES = {f"torch.{dtype.name}": dtype.safetensors for dtype in DTYPES}
 
@@ -59,6 +59,12 @@ class PyTorchModelFile:
 
 
 OpenModel = ModelFile | PyTorchModelFile
+
+
+def tensor_chunks(model: OpenModel, tensor: ModelTensor) -> Iterator[bytes]:
+    """The tensor's bytes, ``READ_SIZE`` at a time. Raises what `ModelFile.read` raises."""
+    for start in range(0, tensor.nbytes, READ_SIZE):
+        yield model.read(tensor, start, min(READ_SIZE, tensor.nbytes - start))
 
 
 def model_file_path(model_dir: Path) -> Path:

@@ -1,14 +1,12 @@
 """One digest for all tensors of a model, whatever order and container a file keeps them in."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bort_convert.conversion.model_file import ModelTensor, OpenModel, open_model_file
+from bort_convert.conversion.model_file import open_model_file, tensor_chunks
 from bort_convert.errors import ModelFolderError
-
-_CHUNK = 1 << 24
+from bort_convert.params.reading import sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +30,9 @@ def tensor_digests(model_dir: Path) -> TensorDigests:
     with open_model_file(model_dir) as model:
         if not model.tensors:
             raise ModelFolderError(f"{model.path}: holds no tensors; convert the checkpoint again")
-        sha256 = {name: _digest(model, tensor) for name, tensor in model.tensors.items()}
+        digests = {name: sha256(tensor_chunks(model, tensor)) for name, tensor in model.tensors.items()}
         lines = sorted(
-            f"{name} {tensor.dtype} {','.join(map(str, tensor.shape))} {sha256[name]}\n"
+            f"{name} {tensor.dtype} {','.join(map(str, tensor.shape))} {digests[name]}\n"
             for name, tensor in model.tensors.items()
         )
-    return TensorDigests(hashlib.sha256("".join(lines).encode()).hexdigest(), sha256)
-
-
-def _digest(model: OpenModel, tensor: ModelTensor) -> str:
-    digest = hashlib.sha256()
-    for start in range(0, tensor.nbytes, _CHUNK):
-        digest.update(model.read(tensor, start, min(_CHUNK, tensor.nbytes - start)))
-    return digest.hexdigest()
+    return TensorDigests(sha256(line.encode() for line in lines), digests)

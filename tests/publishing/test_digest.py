@@ -81,7 +81,7 @@ def test_sees_every_change(tmp_path: Path) -> None:
 
 def test_larger_than_one_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = digest_of(TENSORS, tmp_path)
-    monkeypatch.setattr("bort_convert.publishing.digest._CHUNK", 5)
+    monkeypatch.setattr("bort_convert.conversion.model_file.READ_SIZE", 5)
     assert tensor_digest(tmp_path) == expected
 
 
