@@ -3,7 +3,7 @@
 import importlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -181,6 +181,19 @@ def test_equals_the_original_code_at_every_stage(
         assert np.abs(wanted[chosen]).max() > (0.01 if stage == "logits" else 0.1)
 
 
+def plain_logits(model: Any, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What Transformers' plain forward makes of the inputs of the original code."""
+    import torch
+
+    ids, lengths = inputs["input_ids"], inputs["valid_length"]
+    with torch.no_grad():
+        logits: np.ndarray = model.eval()(
+            input_ids=torch.from_numpy(ids).long(),
+            attention_mask=torch.from_numpy(np.arange(ids.shape[1]) < lengths[:, None]).long(),
+        ).logits.numpy()
+    return logits
+
+
 @pytest.mark.parametrize("name", ["model_bort_MNLI_2", "bort_tiny_regressor"])
 def test_the_whole_classifier_gives_the_logits(tmp_path: Path, name: str) -> None:
     """Nothing but Transformers' plain forward, with eps as MXNet rounds it, against the original code."""
@@ -193,12 +206,7 @@ def test_the_whole_classifier_gives_the_logits(tmp_path: Path, name: str) -> Non
     for norm in norms:
         norm.eps = float(np.float32(1e-5))
     expected = expected_outputs(DATA / f"{name}.params")
-    ids, lengths = expected["input_ids"], expected["valid_length"]
-    with torch.no_grad():
-        logits = model.eval()(
-            input_ids=torch.from_numpy(ids).long(),
-            attention_mask=torch.from_numpy(np.arange(ids.shape[1]) < lengths[:, None]).long(),
-        ).logits.numpy()
+    logits = plain_logits(model, expected)
     np.testing.assert_allclose(logits, expected["float64.logits"], rtol=0, atol=FLOAT64_ATOL)
 
 
@@ -215,12 +223,7 @@ def test_the_whole_model_gives_the_logits(tmp_path: Path) -> None:
         norm.eps = float(np.float32(1e-5))
     model.cls.predictions.transform.LayerNorm.eps = float(np.float32(1e-12))
     expected = expected_outputs(DATA / "bort_tiny_mlm.params")
-    ids, lengths = expected["input_ids"], expected["valid_length"]
-    with torch.no_grad():
-        logits = model.eval()(
-            input_ids=torch.from_numpy(ids).long(),
-            attention_mask=torch.from_numpy(np.arange(ids.shape[1]) < lengths[:, None]).long(),
-        ).logits.numpy()
+    logits = plain_logits(model, expected)
     at_positions = np.take_along_axis(logits, expected["masked_positions"][:, :, None].astype(int), axis=1)
     np.testing.assert_allclose(at_positions, expected["float64.mlm_logits"], rtol=0, atol=FLOAT64_ATOL)
 
